@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <stdlib.h>  // mkostemp: glibc, not std
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+
+#include "base/scope_guard.h"
+#include "base/text.h"
+#include "base/unique_fd.h"
+
+namespace holdfast::base {
+
+namespace {
+
+std::string quoted(const std::string& path) {
+  return "'" + printable(path) + "'";
+}
+
+std::string directory_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Result<void> write_all(int fd, std::string_view content, const std::string& path) {
+  while (!content.empty()) {
+    const ssize_t count = ::write(fd, content.data(), content.size());
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      return errno_error(errno, "unable to write " + quoted(path));
+    }
+    content.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> read_file(const std::string& path, std::size_t limit) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return errno_error(errno, "unable to open " + quoted(path));
+  std::string content;
+  std::array<char, 16384> buffer{};
+  for (;;) {
+    const ssize_t count = ::read(fd.get(), buffer.data(), buffer.size());
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      return errno_error(errno, "unable to read " + quoted(path));
+    }
+    if (count == 0) return content;
+    if (content.size() + static_cast<std::size_t>(count) > limit) {
+      return Error(ErrorCode::kTooLarge,
+                   "unable to read " + quoted(path) + ": larger than " + format_bytes(limit));
+    }
+    content.append(buffer.data(), static_cast<std::size_t>(count));
+  }
+}
+
+Result<void> write_file(const std::string& path, std::string_view content, mode_t mode,
+                        Durable durable) {
+  std::string temporary = path + ".XXXXXX";
+  const UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!fd.valid()) return errno_error(errno, "unable to create a file beside " + quoted(path));
+  ScopeGuard remove([&] { (void)::unlink(temporary.c_str()); });
+  if (auto written = write_all(fd.get(), content, temporary); !written) return written;
+  if (::fchmod(fd.get(), mode) != 0) {
+    return errno_error(errno, "unable to set the mode of " + quoted(temporary));
+  }
+  if (durable == Durable::kYes && ::fsync(fd.get()) != 0) {
+    return errno_error(errno, "unable to flush " + quoted(temporary));
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    return errno_error(errno, "unable to write " + quoted(path));
+  }
+  remove.dismiss();
+  if (durable == Durable::kYes) {
+    const std::string directory = directory_of(path);
+    const UniqueFd directory_fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory_fd.valid() || ::fsync(directory_fd.get()) != 0) {
+      return errno_error(errno, "unable to flush " + quoted(directory));
+    }
+  }
+  return {};
+}
+
+Result<void> require_private(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    return errno_error(errno, "unable to open " + quoted(path));
+  }
+  if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    return Error(ErrorCode::kPermission,
+                 "unable to use " + quoted(path) + ": others than its owner may read or write it")
+        .with_hint("it holds a password: chmod 600 " + printable(path));
+  }
+  if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
+    return Error(ErrorCode::kPermission, "unable to use " + quoted(path) + ": it belongs to user " +
+                                             std::to_string(status.st_uid))
+        .with_hint("it holds a password: it must belong to root or to the user of the service");
+  }
+  return {};
+}
+
+}  // namespace holdfast::base

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+//
+// Whole small files: read with a bound, written so that a reader sees the old or the new one.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace holdfast::base {
+
+// The whole file; kTooLarge beyond `limit` bytes. Follows symbolic links.
+[[nodiscard]] Result<std::string> read_file(const std::string& path, std::size_t limit);
+
+// Is the new content to survive a power cut before the call returns (fsync of file and directory)?
+// kNo is for /run, and for writes that a filesystem freeze makes durable anyway: FIFREEZE syncs the
+// filesystem before it returns (fs/super.c, freeze_super).
+enum class Durable { kNo, kYes };
+
+// Writes a temporary file beside `path` and renames it. On failure the old file is untouched and
+// no temporary file is left.
+[[nodiscard]] Result<void> write_file(const std::string& path, std::string_view content,
+                                      mode_t mode, Durable durable);
+
+// Refuses a file that holds a secret and that group or others may read or write, or that belongs
+// to somebody who is neither root nor the calling user.
+[[nodiscard]] Result<void> require_private(const std::string& path);
+
+}  // namespace holdfast::base

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""The entry of every Python test file: `testing.main()` runs it and speaks ctest's exit statuses.
+
+0: all passed; 1: something failed; 77: nothing ran, for the reason printed. A file in which one
+test was skipped and others passed counts as skipped too, so that a skip is never mistaken for a pass.
+"""
+
+import os
+import sys
+import unittest
+
+SOURCE = os.environ.get("HOLDFAST_SOURCE") or os.path.dirname(
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("HOLDFAST_BUILD") or os.path.join(SOURCE, "build", "dev")
+
+SKIPPED = 77
+
+
+def built(relative_path):
+    """The path of a built program; a missing one is an error, not a skip."""
+    path = os.path.join(BUILD, relative_path)
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"'{path}' is not built")
+    return path
+
+
+def skip_all(reason):
+    """Ends the file as skipped."""
+    print(f"SKIPPED: {reason}", flush=True)
+    sys.exit(SKIPPED)
+
+
+def main():
+    program = unittest.main(module="__main__", verbosity=2, exit=False)
+    result = program.result
+    if not result.wasSuccessful():
+        sys.exit(1)
+    if result.skipped or result.testsRun == 0:
+        for test, reason in result.skipped:
+            print(f"SKIPPED: {test}: {reason}", flush=True)
+        sys.exit(SKIPPED)
+    sys.exit(0)
