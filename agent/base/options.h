@@ -30,13 +30,13 @@ enum class OptionType { kText, kBool, kInteger, kDuration, kPath, kChoice };
 struct OptionSpec {
   std::string name;
   OptionType type = OptionType::kText;
-  std::optional<std::string> default_value;
-  std::string help;
+  std::optional<std::string> default_value = std::nullopt;
+  std::string help = {};
   std::string since = "0.1";
   bool required = false;
   std::int64_t least = 0;
   std::int64_t most = INT64_MAX;
-  std::vector<std::string> choices;
+  std::vector<std::string> choices = {};
   // May be given several times; values are kept in order.
   bool repeatable = false;
   // Never printed by --print-config.

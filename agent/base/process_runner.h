@@ -26,15 +26,15 @@ struct ProcessSpec {
   // argv[0] is looked up in PATH of the caller unless it has a slash.
   std::vector<std::string> argv;
   // "NAME=value"; nothing: the caller's environment.
-  std::optional<std::vector<std::string>> environment;
+  std::optional<std::vector<std::string>> environment = std::nullopt;
   Deadline deadline;
   // A request to stop ends the program like the deadline does.
-  std::stop_token stop;
+  std::stop_token stop = {};
   // How much of each stream is kept, in bytes; the rest is read and dropped, so that the program
   // never blocks on a full pipe.
   std::size_t output_limit = 64 * 1024;
   // Called on the calling thread with each piece of standard output as it arrives; may be empty.
-  std::function<void(std::string_view)> on_output;
+  std::function<void(std::string_view)> on_output = {};
 };
 
 struct ProcessOutcome {

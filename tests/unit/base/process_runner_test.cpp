@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+#include "base/process_runner.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <string>
+#include <thread>
+
+#include "base/file.h"
+#include "base/unix_socket.h"
+#include "support/temporary_directory.h"
+
+namespace holdfast::base {
+namespace {
+
+using namespace std::chrono_literals;
+using Ending = ProcessOutcome::Ending;
+
+class ProcessRunnerTest : public testing::Test {
+ protected:
+  ProcessOutcome run(std::vector<std::string> argv, std::chrono::milliseconds limit = 30s) {
+    return runner_.run({.argv = std::move(argv),
+                        .environment = std::nullopt,
+                        .deadline = Deadline::in(limit),
+                        .stop = {},
+                        .on_output = {}});
+  }
+  SystemProcessRunner runner_;
+};
+
+TEST_F(ProcessRunnerTest, KeepsBothStreamsAndTheStatus) {
+  const auto outcome = run({"sh", "-c", "echo out; echo err >&2; exit 3"});
+  EXPECT_EQ(outcome.ending, Ending::kExited);
+  EXPECT_EQ(outcome.status, 3);
+  EXPECT_EQ(outcome.output, "out\n");
+  EXPECT_EQ(outcome.error_output, "err\n");
+  EXPECT_FALSE(outcome.succeeded());
+  EXPECT_EQ(outcome.as_error("thing").text(), "unable to run 'thing': exited with status 3: err");
+}
+
+TEST_F(ProcessRunnerTest, ReportsTheSignal) {
+  const auto outcome = run({"sh", "-c", "kill -9 $$"});
+  EXPECT_EQ(outcome.ending, Ending::kSignalled);
+  EXPECT_EQ(outcome.status, 9);
+  EXPECT_EQ(outcome.as_error("thing").text(), "unable to run 'thing': killed by signal 9");
+}
+
+TEST_F(ProcessRunnerTest, ReportsWhatCannotBeStarted) {
+  const auto outcome = run({"/no/such/program"});
+  EXPECT_EQ(outcome.ending, Ending::kNotStarted);
+  EXPECT_EQ(outcome.status, ENOENT);
+  EXPECT_EQ(outcome.as_error("/no/such/program").text(),
+            "unable to run '/no/such/program': not started: No such file or directory");
+  EXPECT_EQ(outcome.as_error("x").code(), ErrorCode::kNotFound);
+  EXPECT_EQ(run({}).ending, Ending::kNotStarted);
+}
+
+TEST_F(ProcessRunnerTest, KillsTheWholeGroupAtTheDeadline) {
+  const support::TemporaryDirectory directory;
+  const std::string pid_file = directory.file("pid");
+  const auto outcome = run({"sh", "-c", "sleep 1000 & echo $! > " + pid_file + "; wait"}, 500ms);
+  EXPECT_EQ(outcome.ending, Ending::kTimedOut);
+  EXPECT_EQ(outcome.as_error("sh").code(), ErrorCode::kTimedOut);
+  const auto text = read_file(pid_file, 100);
+  ASSERT_TRUE(text) << text.error().text();
+  const pid_t grandchild = std::stoi(*text);
+  // The grandchild is nobody's to wait for: gone, or a zombie that init has yet to collect.
+  const auto gone = [&] {
+    const auto status = read_file("/proc/" + std::to_string(grandchild) + "/stat", 4096);
+    return !status || status->find(") Z ") != std::string::npos;
+  };
+  const Deadline deadline = Deadline::in(10s);
+  while (!gone() && !deadline.passed())
+    std::this_thread::yield();
+  EXPECT_TRUE(gone());
+}
+
+TEST_F(ProcessRunnerTest, EndsWhenAskedToStop) {
+  std::stop_source source;
+  std::string seen;
+  const auto outcome = runner_.run({.argv = {"sh", "-c", "echo started; sleep 1000"},
+                                    .environment = std::nullopt,
+                                    .deadline = Deadline::in(30s),
+                                    .stop = source.get_token(),
+                                    .on_output = [&](std::string_view piece) {
+                                      seen += piece;
+                                      source.request_stop();
+                                    }});
+  EXPECT_EQ(outcome.ending, Ending::kCancelled);
+  EXPECT_EQ(seen, "started\n");
+}
+
+TEST_F(ProcessRunnerTest, KeepsNoMoreThanTheLimitAndDoesNotBlockTheProgram) {
+  const auto outcome = runner_.run({.argv = {"sh", "-c", "yes | head -c 1000000"},
+                                    .environment = std::nullopt,
+                                    .deadline = Deadline::in(30s),
+                                    .stop = {},
+                                    .output_limit = 1000,
+                                    .on_output = {}});
+  EXPECT_TRUE(outcome.succeeded());
+  EXPECT_EQ(outcome.output.size(), 1000U);
+  EXPECT_TRUE(outcome.truncated);
+}
+
+TEST_F(ProcessRunnerTest, PassesArgumentsAndEnvironmentUntouched) {
+  const auto outcome = runner_.run(
+      {.argv = {"/bin/sh", "-c", "printf '%s|%s' \"$1\" \"$X\"", "sh", "a b;$(false)'\""},
+       .environment = std::vector<std::string>{"X=only this"},
+       .deadline = Deadline::in(30s),
+       .stop = {},
+       .on_output = {}});
+  EXPECT_EQ(outcome.output, "a b;$(false)'\"|only this");
+}
+
+TEST_F(ProcessRunnerTest, GivesTheProgramNoDescriptorButTheThreeStandardOnes) {
+  const int leaky = ::dup(0);  // without close-on-exec, as a careless library would
+  const auto outcome = run({"sh", "-c", "ls /proc/self/fd | wc -l; readlink /proc/self/fd/0"});
+  ::close(leaky);
+  // ls itself holds the directory open: 0, 1, 2 and that one.
+  EXPECT_EQ(outcome.output, "4\n/dev/null\n");
+}
+
+TEST_F(ProcessRunnerTest, GivesTheProgramOrdinarySignals) {
+  sigset_t blocked;
+  sigset_t before;
+  ::sigemptyset(&blocked);
+  ::sigaddset(&blocked, SIGTERM);
+  ::pthread_sigmask(SIG_BLOCK, &blocked, &before);
+  const auto outcome = run({"sh", "-c", "kill -TERM $$; echo survived"});
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  EXPECT_EQ(outcome.ending, Ending::kSignalled);
+  EXPECT_EQ(outcome.status, SIGTERM);
+}
+
+}  // namespace
+}  // namespace holdfast::base
