@@ -56,7 +56,7 @@ namespace holdfast::base {
   X(kGuest, 63, "guest", 1, 1)
 
 enum class ErrorCode : std::uint16_t {
-#define HOLDFAST_ENUMERATOR(constant, number, name, guest, host) constant = number,
+#define HOLDFAST_ENUMERATOR(constant, number, name, guest, host) constant = (number),
   HOLDFAST_ERROR_TABLE(HOLDFAST_ENUMERATOR)
 #undef HOLDFAST_ENUMERATOR
 };

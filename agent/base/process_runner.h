@@ -32,7 +32,7 @@ struct ProcessSpec {
   std::stop_token stop = {};
   // How much of each stream is kept, in bytes; the rest is read and dropped, so that the program
   // never blocks on a full pipe.
-  std::size_t output_limit = 64 * 1024;
+  std::size_t output_limit = std::size_t{64} * 1024;
   // Called on the calling thread with each piece of standard output as it arrives; may be empty.
   std::function<void(std::string_view)> on_output = {};
 };
