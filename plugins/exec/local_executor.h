@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+//
+// Runs the programs of an exec resource in this process's name. See executor.h for the contract.
+//
+// No shell; a process group and a deadline for each program; an environment made from nothing. For
+// a directory, only exit status 0 is success: what stands there are hooks of the guest agent, which
+// know nothing of ours.
+#pragma once
+
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/process_runner.h"
+#include "exec/exec_settings.h"
+#include "exec/executor.h"
+
+namespace holdfast::exec {
+
+// What may be run: anything that we can, or only what root alone could have put there.
+enum class Trust { kAny, kRootOnly };
+
+// Files that editors and packaging leave behind, which the guest agent's dispatcher skips too
+// (QEMU, scripts/qemu-guest-agent/fsfreeze-hook).
+[[nodiscard]] bool is_leftover(const std::string& file_name);
+
+class LocalExecutor final : public Executor {
+ public:
+  // `resource` goes into the programs' environment. `processes` is borrowed and outlives this.
+  LocalExecutor(ExecSettings settings, std::string resource, base::ProcessRunner& processes,
+                Trust trust);
+
+  [[nodiscard]] base::Result<std::string> probe(const Call& call) override;
+  [[nodiscard]] base::Result<void> prepare(const Call& call) override;
+  [[nodiscard]] base::Result<void> freeze(const Call& call) override;
+  [[nodiscard]] base::Result<void> check(const Call& call) override;
+  [[nodiscard]] base::Result<void> thaw(const Call& call) override;
+  void rollback(base::Deadline deadline) override;
+  [[nodiscard]] int watch_fd() const override { return -1; }
+  void interrupt() override;
+
+  // Does anything still have to be told `thaw`?
+  [[nodiscard]] bool owes() const { return !owed_.empty(); }
+  // Owes a thaw to every program: for a window that somebody else began and can't end.
+  [[nodiscard]] base::Result<void> owe_all();
+
+ private:
+  struct Run {
+    base::ProcessOutcome outcome;
+    std::string what;  // "program verb", for messages
+  };
+
+  // The programs in the order of the freeze.
+  [[nodiscard]] base::Result<std::vector<std::string>> programs() const;
+  // May it be run, and is it there? Before each run, since files change.
+  [[nodiscard]] base::Result<void> admit(const std::string& program) const;
+  [[nodiscard]] Run run(const std::string& program, const char* verb, const Call& call,
+                        base::Deadline deadline);
+  // A verb that programs need not know: true if it was done, false if it is not supported.
+  [[nodiscard]] base::Result<bool> run_optional(const char* verb, const Call& call);
+  [[nodiscard]] base::Result<void> freeze_one(const std::string& program, const Call& call);
+  void owe(const std::string& program);
+
+  ExecSettings settings_;
+  std::string resource_;
+  base::ProcessRunner& processes_;
+  Trust trust_;
+  std::vector<std::string> owed_;
+  std::string window_;  // the one that owed_ belongs to
+  std::mutex mutex_;    // guards running_
+  std::stop_source running_{std::nostopstate};
+};
+
+}  // namespace holdfast::exec
