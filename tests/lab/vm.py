@@ -171,6 +171,32 @@ class Guest:
         with self.agent() as agent:
             return agent.shell(script, timeout, check)
 
+    def agent_pid(self):
+        return int(self.run(["/bin/systemctl", "show", "--property=MainPID", "--value",
+                             "qemu-guest-agent.service"]).out)
+
+    def detached(self, script, timeout=120.0):
+        """Runs a script that may restart qemu-ga itself, which guest-exec's children outlive badly.
+
+        Answers (status, output). The script runs as a unit of its own; its end is seen by the file
+        with its status, through whichever qemu-ga answers by then.
+        """
+        deadline = time.monotonic() + timeout
+        with self.agent() as agent:
+            agent.shell("rm -f /run/detached.*")
+            agent.write_file("/run/detached.sh", script.encode() + b"\n")
+            agent.run(["/usr/bin/systemd-run", "--quiet", "--collect", "--unit=detached", "/bin/sh",
+                       "-c", "/bin/sh -e /run/detached.sh >/run/detached.out 2>&1; "
+                       "echo $? >/run/detached.new; mv /run/detached.new /run/detached.status"])
+        while time.monotonic() < deadline:
+            with contextlib.suppress(qga.AgentError, qga.AgentTimeout, OSError):
+                with self.agent(timeout=5.0) as agent:
+                    agent.shell("until [ -e /run/detached.status ]; do sleep 0.1; done",
+                                deadline - time.monotonic())
+                    status = int(agent.read_file("/run/detached.status"))
+                    return status, agent.read_file("/run/detached.out").decode(errors="replace")
+        raise qga.AgentTimeout(f"'{script[:60]}' runs longer than {timeout} s")
+
     def console_tail(self, size=4000):
         with contextlib.suppress(FileNotFoundError), open(self.console_path, "rb") as file:
             return file.read()[-size:].decode(errors="replace")

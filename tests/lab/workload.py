@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""The write load in a guest, and the judgement of a copy by what the load remembers.
+
+tests/tools/commit_writer.cpp says what a log is and why it decides. Times are nanoseconds of the
+guest's monotonic clock.
+"""
+
+import json
+import struct
+
+from . import qga
+
+TOOLS = "/mnt/holdfast"
+SETTLED = 50  # commits after which a writer counts as running
+
+# Unit: how it is started in the guest, as whom, and which table it fills.
+_WRITERS = {"mysql": [], "postgresql": ["--uid=postgres"]}
+
+
+class Log:
+    """Every commit of one writer in this run: (number, begin, acknowledged or 0)."""
+
+    def __init__(self, data):
+        self.records = [record for record in struct.iter_unpack("=QQQ", data[:len(data) // 24 * 24])]
+
+    def last_acknowledged(self, before):
+        """The highest number acknowledged before that time; 0 if there is none."""
+        return max((number for number, _, acked in self.records if 0 < acked < before), default=0)
+
+    def last_begun(self, before):
+        return max((number for number, begin, _ in self.records if begin < before), default=0)
+
+    def longest_pause_ms(self, since=0, until=1 << 63):
+        """The longest time between two acknowledgements, of those that end in the span."""
+        longest, previous = 0, None
+        for _, _, acked in self.records:
+            if acked == 0:
+                continue
+            if previous is not None and acked >= since and previous <= until:
+                longest = max(longest, acked - previous)
+            previous = acked
+        return longest / 1e6
+
+
+def mount_tools(agent):
+    """Makes the read-only disk with packages and programs visible at TOOLS."""
+    agent.shell(f"mkdir -p {TOOLS} && (mountpoint -q {TOOLS} || "
+                f"mount -o ro LABEL=holdfast-tools {TOOLS})")
+
+
+def wait_for_databases(agent, timeout=120.0):
+    # `is-active` after `start`: systemd says when a unit is up, we need not ask again and again
+    agent.run(["/bin/systemctl", "start", "mariadb.service", "postgresql@15-main.service"], timeout)
+
+
+def start(agent):
+    """Starts both writers, and returns when both are at work."""
+    for mode, options in _WRITERS.items():
+        agent.run(["/usr/bin/systemd-run", "--quiet", "--collect", f"--unit=writer-{mode}",
+                   *options, f"--property=StandardOutput=file:/dev/shm/{mode}.summary",
+                   f"--property=StandardError=file:/dev/shm/{mode}.error",
+                   "--property=TimeoutStopSec=120", f"{TOOLS}/commit_writer", mode,
+                   f"/dev/shm/{mode}.log"])
+    # The size of the log is the number of commits; tail returns as soon as enough has come.
+    for mode in _WRITERS:
+        try:
+            agent.shell(f"tail -F -c +1 /dev/shm/{mode}.log 2>/dev/null | "
+                        f"head -c {24 * SETTLED} >/dev/null", 60)
+        except qga.AgentTimeout:
+            raise RuntimeError(f"the {mode} writer does not write: {errors(agent)}") from None
+
+
+def errors(agent):
+    return agent.shell("cat /dev/shm/*.error", check=False).out.strip()
+
+
+def running(agent):
+    """Are both writers still at work, without an error?"""
+    units = [f"writer-{mode}.service" for mode in _WRITERS]
+    return agent.run(["/bin/systemctl", "is-active", *units], check=False).status == 0
+
+
+def logs(agent):
+    """What the writers remember so far, by mode."""
+    return {mode: Log(agent.read_file(f"/dev/shm/{mode}.log")) for mode in _WRITERS}
+
+
+def stop(agent):
+    """Ends both writers. Their logs and their own summaries, by mode."""
+    agent.run(["/bin/systemctl", "stop", *[f"writer-{mode}.service" for mode in _WRITERS]], 150)
+    failures = errors(agent)
+    if failures:
+        raise RuntimeError(f"a writer failed: {failures}")
+    summaries = {mode: json.loads(agent.read_file(f"/dev/shm/{mode}.summary"))
+                 for mode in _WRITERS}
+    return logs(agent), summaries
+
+
+def now_ns(agent):
+    """The guest's monotonic clock, to the hundredth of a second that /proc/uptime shows."""
+    return int(float(agent.read_file("/proc/uptime").split()[0]) * 1e9)
