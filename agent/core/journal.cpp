@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+#include "core/journal.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+#include <utility>
+
+#include "base/file.h"
+#include "base/text.h"
+
+namespace holdfast::core {
+
+namespace {
+
+using base::Durable;
+using base::Json;
+using base::Result;
+
+constexpr std::size_t kRecordLimit = std::size_t{1} << 20U;
+constexpr mode_t kFileMode = 0644;
+constexpr mode_t kDirectoryMode = 0755;
+
+Result<void> make_directory(const std::string& path) {
+  std::error_code problem;
+  if (std::filesystem::is_directory(path, problem)) return {};
+  std::filesystem::create_directories(path, problem);
+  if (problem) {
+    return base::errno_error(problem.value(), "unable to make the directory '" + path + "'");
+  }
+  // Whatever the umask: the host's agent and other users read the records.
+  if (::chmod(path.c_str(), kDirectoryMode) != 0) {
+    return base::errno_error(errno, "unable to set the mode of '" + path + "'");
+  }
+  return {};
+}
+
+std::string read_boot_id() {
+  auto text = base::read_file("/proc/sys/kernel/random/boot_id", 128);
+  return text ? std::string(base::trimmed(*text)) : std::string();
+}
+
+std::optional<Json> read_record(const std::string& path) {
+  auto text = base::read_file(path, kRecordLimit);
+  if (!text) return std::nullopt;
+  auto json = base::parse_json(*text, {kRecordLimit, 16});
+  if (!json || !json->is_object()) return std::nullopt;
+  return std::move(*json);
+}
+
+}  // namespace
+
+Journal::Journal(std::string state_directory, std::string run_directory, std::size_t records_kept)
+    : state_directory_(std::move(state_directory)),
+      run_directory_(std::move(run_directory)),
+      records_kept_(records_kept),
+      boot_(read_boot_id()) {}
+
+Result<void> Journal::open() {
+  for (const std::string& directory :
+       {run_directory_, state_directory_, state_directory_ + "/records"}) {
+    if (auto made = make_directory(directory); !made) return made;
+  }
+  if (auto text = base::read_file(run_directory_ + "/sequence", 64)) {
+    const std::string_view number = base::trimmed(*text);
+    (void)std::from_chars(number.data(), number.data() + number.size(), sequence_);
+  }
+  const std::string marker = run_directory_ + "/window.json";
+  if (::access(marker.c_str(), F_OK) != 0) return {};
+  // A marker that cannot be read is a marker all the same.
+  Json left = read_record(marker).value_or(Json::object());
+  const auto boot = base::string_member(left, "boot");
+  if (boot && *boot != boot_) {
+    // From before a reboot, in a run directory that survived it: nothing of it is left.
+    (void)::unlink(marker.c_str());
+    return {};
+  }
+  left_open_ = std::move(left);
+  return {};
+}
+
+std::uint64_t Journal::next_sequence() {
+  ++sequence_;
+  // Lost only with /run itself, and then the boot is another one.
+  (void)base::write_file(run_directory_ + "/sequence", std::to_string(sequence_) + "\n", kFileMode,
+                         Durable::kNo);
+  return sequence_;
+}
+
+std::string Journal::record_path(const Json& record) const {
+  return state_directory_ + "/records/" + record.value("window", "unknown") + ".json";
+}
+
+Result<void> Journal::write_held(const Json& record) {
+  const std::string text = base::to_line(record) + "\n";
+  for (const std::string& path : {record_path(record), state_directory_ + "/freeze.json",
+                                  run_directory_ + "/last.json", run_directory_ + "/window.json"}) {
+    if (auto written = base::write_file(path, text, kFileMode, Durable::kNo); !written) {
+      return written;
+    }
+  }
+  return {};
+}
+
+Result<void> Journal::write_last_keeping_marker(const Json& record) {
+  return base::write_file(run_directory_ + "/last.json", base::to_line(record) + "\n", kFileMode,
+                          Durable::kNo);
+}
+
+Result<void> Journal::write_last(const Json& record) {
+  auto written = write_last_keeping_marker(record);
+  forget_left_open();
+  return written;
+}
+
+Result<void> Journal::write_done(const Json& record) {
+  const std::string text = base::to_line(record) + "\n";
+  for (const std::string& path : {record_path(record), state_directory_ + "/freeze.json"}) {
+    if (auto written = base::write_file(path, text, kFileMode, Durable::kNo); !written) {
+      return written;
+    }
+  }
+  prune();
+  return {};
+}
+
+void Journal::forget_left_open() {
+  left_open_.reset();
+  (void)::unlink((run_directory_ + "/window.json").c_str());
+}
+
+std::vector<std::string> Journal::record_files() const {
+  std::vector<std::pair<std::filesystem::file_time_type, std::string>> found;
+  std::error_code problem;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(state_directory_ + "/records", problem)) {
+    if (entry.path().extension() != ".json") continue;
+    const auto time = entry.last_write_time(problem);
+    if (!problem) found.emplace_back(time, entry.path().string());
+  }
+  std::sort(found.begin(), found.end(), std::greater<>());
+  std::vector<std::string> files;
+  files.reserve(found.size());
+  for (auto& [time, path] : found)
+    files.push_back(std::move(path));
+  return files;
+}
+
+void Journal::prune() const {
+  const auto files = record_files();
+  for (std::size_t i = records_kept_; i < files.size(); ++i)
+    (void)::unlink(files[i].c_str());
+}
+
+std::vector<Json> Journal::recent(std::size_t most) const {
+  std::vector<Json> records;
+  for (const std::string& path : record_files()) {
+    if (records.size() >= most) break;
+    if (auto record = read_record(path)) records.push_back(std::move(*record));
+  }
+  return records;
+}
+
+}  // namespace holdfast::core

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+//
+// Where freeze records go, and how a daemon knows what one before it left open.
+//
+//   <state>/records/<window>.json, <state>/freeze.json   on the disk that the snapshot shows
+//   <run>/last.json     the same, for the host to fetch; survives the daemon, not the boot
+//   <run>/window.json   exists while a window is open: the marker
+//   <run>/sequence      how many windows there were since boot
+//
+// Nothing is fsynced: FIFREEZE syncs the filesystem before it returns (fs/super.c, freeze_super),
+// so what was written under the lock is in the snapshot.
+//
+// Threads: the coordinator's. recent() from any.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json_codec.h"
+#include "base/result.h"
+#include "core/record.h"
+
+namespace holdfast::core {
+
+class Journal {
+ public:
+  Journal(std::string state_directory, std::string run_directory, std::size_t records_kept);
+
+  // Makes the directories, and looks whether an earlier daemon left a window open in this boot.
+  [[nodiscard]] base::Result<void> open();
+  // The record of that window as it was under the lock.
+  [[nodiscard]] const std::optional<base::Json>& left_open() const { return left_open_; }
+
+  [[nodiscard]] const std::string& boot() const { return boot_; }
+  // The number of the next window; counts up with every call.
+  [[nodiscard]] std::uint64_t next_sequence();
+
+  // Under the lock: everywhere, the marker last. Only writes and renames, no wait for the disk.
+  [[nodiscard]] base::Result<void> write_held(const base::Json& record);
+  // After the release, before the answer: what the host fetches, in /run alone; the marker goes.
+  [[nodiscard]] base::Result<void> write_last(const base::Json& record);
+  // Like write_last(), but the marker stays: its window's thaw is still to come.
+  [[nodiscard]] base::Result<void> write_last_keeping_marker(const base::Json& record);
+  // After the answer: the disk's copies, and old records are removed.
+  [[nodiscard]] base::Result<void> write_done(const base::Json& record);
+
+  // The marker of an earlier daemon has been reported.
+  void forget_left_open();
+
+  // The newest `most` records, newest first. What cannot be read is left out.
+  [[nodiscard]] std::vector<base::Json> recent(std::size_t most) const;
+
+ private:
+  [[nodiscard]] std::string record_path(const base::Json& record) const;
+  [[nodiscard]] std::vector<std::string> record_files() const;
+  void prune() const;
+
+  std::string state_directory_;
+  std::string run_directory_;
+  std::size_t records_kept_;
+  std::string boot_;
+  std::uint64_t sequence_ = 0;
+  std::optional<base::Json> left_open_;
+};
+
+}  // namespace holdfast::core

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#include "core/record.h"
+
+#include <cmath>
+#include <utility>
+
+#include "base/duration.h"
+
+namespace holdfast::core {
+
+namespace {
+
+using base::Json;
+
+// steady_clock is CLOCK_MONOTONIC, so this is the number that clock_gettime(2) gives.
+std::int64_t nanoseconds(base::MonoTime time) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+}
+
+Json instant_json(const Instant& instant) {
+  return {{"wall", base::format_time(instant.wall)},
+          {"monotonic_ns", nanoseconds(instant.monotonic)}};
+}
+
+Json position_json(const api::Position& position) {
+  Json json = Json::object();
+  for (const auto& [key, value] : position)
+    json[key] = value;
+  return json;
+}
+
+// Milliseconds to the microsecond: 1.234.
+double milliseconds(std::chrono::nanoseconds span) {
+  return std::round(static_cast<double>(span.count()) / 1000.0) / 1000.0;
+}
+
+Json resource_json(const ResourceRecord& resource) {
+  Json json{{"name", resource.name}, {"plugin", resource.plugin}, {"required", resource.required}};
+  const auto text = [&](const char* key, const std::string& value) {
+    if (!value.empty()) json[key] = value;
+  };
+  text("engine", resource.identity.engine);
+  text("version", resource.identity.version);
+  text("server_uuid", resource.identity.server_uuid);
+  text("session_id", resource.identity.session_id);
+  if (resource.held_at) json["held_at_ns"] = nanoseconds(*resource.held_at);
+  if (resource.released_at) json["released_at_ns"] = nanoseconds(*resource.released_at);
+  if (resource.lost_at) json["lost_at_ns"] = nanoseconds(*resource.lost_at);
+  json["position"] = position_json(resource.position);
+  if (!resource.position_at_thaw.empty()) {
+    json["position_at_thaw"] = position_json(resource.position_at_thaw);
+  }
+  json["verdict"] = {{"code", resource.verdict.code}, {"text", resource.verdict.text}};
+  return json;
+}
+
+}  // namespace
+
+Instant now(const base::Clock& clock) {
+  return {clock.wall(), clock.now()};
+}
+
+Verdict verdict_of(const base::Error& error) {
+  return {std::string(base::name_of(error.code())), base::guest_exit_status(error.code()),
+          error.text()};
+}
+
+Json to_json(const WindowRecord& record) {
+  Json json{{"schema", 1},
+            {"holdfast", HOLDFAST_VERSION},
+            {"window", record.id},
+            {"sequence", record.sequence},
+            {"boot", record.boot},
+            {"state", record.verdict ? "done" : "held"}};
+  if (record.verdict) {
+    json["verdict"] = {{"code", record.verdict->code},
+                       {"status", record.verdict->status},
+                       {"text", record.verdict->text}};
+  } else {
+    json["verdict"] = nullptr;
+  }
+  json["begin"] = instant_json(record.begin);
+  if (record.held) json["held"] = instant_json(*record.held);
+  if (record.end) json["end"] = instant_json(*record.end);
+  json["phases"] = Json::array();
+  for (const Phase& phase : record.phases) {
+    json["phases"].push_back({{"name", phase.name},
+                              {"begin_ns", nanoseconds(phase.begin)},
+                              {"duration_ms", milliseconds(phase.duration)}});
+  }
+  json["filesystems"] = record.filesystems;
+  json["resources"] = Json::array();
+  for (const ResourceRecord& resource : record.resources) {
+    json["resources"].push_back(resource_json(resource));
+  }
+  return json;
+}
+
+PhaseTimer::PhaseTimer(WindowRecord& record, const base::Clock& clock, std::string name)
+    : record_(record), clock_(clock), index_(record.phases.size()) {
+  record_.phases.push_back({std::move(name), clock.now(), {}});
+}
+
+PhaseTimer::~PhaseTimer() {
+  Phase& phase = record_.phases[index_];
+  phase.duration = clock_.now() - phase.begin;
+}
+
+}  // namespace holdfast::core

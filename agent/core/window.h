@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+//
+// One window, from the first preparation to the last release: takes all resources through the steps
+// and keeps the record of it. Knows the order of things and what an error costs, but neither states
+// nor files: those are the coordinator's.
+//
+// Each step blocks up to its deadline plus two graces. Letting go is always complete: every
+// resource is tried, in reverse order, whatever the others say.
+//
+// Threads: the coordinator's.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "api/plugin.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "core/await_calls.h"
+#include "core/bell.h"
+#include "core/record.h"
+#include "core/resource.h"
+
+namespace holdfast::core {
+
+using Resources = std::vector<std::unique_ptr<Resource>>;
+
+// A fresh random UUID (RFC 4122, version 4).
+[[nodiscard]] std::string make_uuid();
+
+class Window {
+ public:
+  Window(Resources& resources, const base::Clock& clock, Bell& bell, std::string boot,
+         std::uint64_t sequence);
+
+  [[nodiscard]] WindowRecord& record() { return record_; }
+  [[nodiscard]] const std::string& id() const { return record_.id; }
+
+  // kFreezeTimeout, kMisconfigured or kHoldFailed, naming the resource, if a required one fails.
+  // Optional ones that fail drop out of the window.
+  [[nodiscard]] base::Result<void> prepare(const Patience& patience);
+  [[nodiscard]] base::Result<void> hold(const Patience& patience);
+  // Success is shown: same session, same server, position unmoved. kHoldLost otherwise, optional
+  // resources included: once a hold has been taken it has to last.
+  [[nodiscard]] base::Result<void> verify(const Patience& patience);
+  // kReleaseFailed if any of them reports an error; all have been tried.
+  [[nodiscard]] base::Result<void> let_go(base::MonoTime end, base::Millis grace);
+
+  // The same locks under a new record; the old record is returned.
+  [[nodiscard]] WindowRecord renew(std::uint64_t sequence);
+
+  // Did a call not return even when interrupted? Then only the process's end releases.
+  [[nodiscard]] bool is_stuck() const { return stuck_; }
+  // What optional resources dropped out with, for the log.
+  [[nodiscard]] const std::vector<base::Error>& survived() const { return survived_; }
+
+ private:
+  [[nodiscard]] ResourceRecord& entry_of(const Resource& resource);
+  [[nodiscard]] std::vector<std::vector<Resource*>> groups() const;
+  // Judges the calls that await_calls() has waited for; `verb` is for the message.
+  [[nodiscard]] base::Result<void> judge(const std::vector<Resource*>& called, const Awaited& awaited,
+                                         const std::string& verb);
+  void describe(const base::Clock& clock, std::uint64_t sequence);
+
+  Resources& resources_;
+  const base::Clock& clock_;
+  Bell& bell_;
+  WindowRecord record_;
+  std::vector<base::Error> survived_;
+  bool stuck_ = false;
+};
+
+}  // namespace holdfast::core

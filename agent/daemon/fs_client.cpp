@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/fs_client.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/text.h"
+
+namespace holdfast::daemon {
+
+namespace {
+
+using base::Deadline;
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+using fs::FsOp;
+
+}  // namespace
+
+FsClient::FsClient(std::string socket) : socket_(std::move(socket)) {}
+
+Result<void> FsClient::connect(Deadline deadline) {
+  if (fd_.valid()) {
+    // A service that has restarted since has closed it.
+    pollfd watched{fd_.get(), POLLIN | POLLRDHUP, 0};
+    if (::poll(&watched, 1, 0) == 0) return {};
+    fd_.reset();
+  }
+  const std::string what = "unable to connect to '" + socket_ + "'";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (socket_.size() >= sizeof address.sun_path) {
+    return Error(ErrorCode::kConfiguration, what + ": too long for a socket");
+  }
+  std::memcpy(static_cast<char*>(address.sun_path), socket_.data(), socket_.size());
+  base::UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  // A blocking connect with a send timeout waits for a place in the backlog (unix(7)).
+  const auto left = std::max<base::Millis>(deadline.remaining(), base::Millis{1});
+  const timeval timeout{left.count() / 1000, static_cast<suseconds_t>(left.count() % 1000 * 1000)};
+  if (!fd.valid() ||
+      ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) != 0 ||
+      ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return base::errno_error(errno == EAGAIN ? ETIMEDOUT : errno, what)
+        .with_hint("is holdfast-fs running?");
+  }
+  fd_ = std::move(fd);
+  return {};
+}
+
+Result<fs::FsReply> FsClient::ask(const fs::FsRequest& request, Deadline deadline) {
+  if (auto connected = connect(deadline); !connected) return std::move(connected).error();
+  const auto failed = [this](Error error) {
+    fd_.reset();
+    return error;
+  };
+  if (::send(fd_.get(), &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT) !=
+      static_cast<ssize_t>(sizeof request)) {
+    return failed(base::errno_error(errno, "unable to ask '" + socket_ + "'"));
+  }
+  for (;;) {
+    pollfd watched{fd_.get(), POLLIN, 0};
+    const int ready = ::poll(&watched, 1, deadline.poll_timeout());
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready == 0) {
+      return failed(
+          Error(ErrorCode::kTimedOut, "no answer from '" + socket_ + "' in time"));
+    }
+    fs::FsReply reply;
+    const ssize_t size = ::recv(fd_.get(), &reply, sizeof reply, MSG_DONTWAIT | MSG_TRUNC);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+    if (size != static_cast<ssize_t>(sizeof reply) || reply.version != fs::kFsVersion) {
+      return failed(
+          Error(ErrorCode::kUnreachable, "'" + socket_ + "' closed the connection"));
+    }
+    return reply;
+  }
+}
+
+Result<void> FsClient::request(FsOp op, std::uint64_t value, const char* what,
+                               Deadline deadline) {
+  fs::FsRequest request;
+  request.op = op;
+  request.value = value;
+  auto reply = ask(request, deadline);
+  if (!reply) return Error(reply.error().code(), std::string("unable to ") + what)
+      .caused_by(reply.error());
+  if (reply->error_number == 0) return {};
+  std::string message = std::string("unable to ") + what;
+  if (reply->which < mount_points_.size()) {
+    message += " '" + base::printable(mount_points_[reply->which]) + "'";
+  }
+  return base::errno_error(reply->error_number, message);
+}
+
+Result<void> FsClient::open(const std::string& mount_point, Deadline deadline) {
+  const std::string what = "unable to open the filesystem '" + base::printable(mount_point) + "'";
+  fs::FsRequest request;
+  request.op = FsOp::kOpen;
+  if (mount_point.size() >= request.path.size()) {
+    return Error(ErrorCode::kTooLarge, what + ": its path is too long");
+  }
+  std::memcpy(request.path.data(), mount_point.data(), mount_point.size());
+  auto reply = ask(request, deadline);
+  if (!reply) return Error(reply.error().code(), what).caused_by(reply.error());
+  if (reply->error_number != 0) return base::errno_error(reply->error_number, what);
+  return {};
+}
+
+Result<void> FsClient::arm(const std::vector<std::string>& mount_points, base::Millis max_hold,
+                           Deadline deadline) {
+  mount_points_ = mount_points;
+  if (auto closed = request(FsOp::kClose, 0, "begin with the filesystems", deadline); !closed) {
+    return closed;
+  }
+  for (const std::string& mount_point : mount_points) {
+    if (auto opened = open(mount_point, deadline); !opened) {
+      (void)disarm(deadline);
+      return opened;
+    }
+  }
+  return extend(max_hold, deadline);
+}
+
+Result<void> FsClient::extend(base::Millis max_hold, Deadline deadline) {
+  return request(FsOp::kArm, static_cast<std::uint64_t>(max_hold.count()), "arm the thaw timer",
+                 deadline);
+}
+
+Result<void> FsClient::sync(Deadline deadline) {
+  return request(FsOp::kSync, 0, "flush", deadline);
+}
+
+Result<void> FsClient::thaw(Deadline deadline) {
+  return request(FsOp::kThaw, 0, "thaw", deadline);
+}
+
+Result<void> FsClient::disarm(Deadline deadline) {
+  return request(FsOp::kClose, 0, "disarm the thaw timer", deadline);
+}
+
+}  // namespace holdfast::daemon

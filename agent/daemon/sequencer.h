@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+//
+// The one thread on which the coordinator works, and the queue in front of it. Slow work is done
+// here so that the loop stays awake: for status, for the dead-man, for the watchdog.
+//
+// What is asked for while something else is going on:
+//   freeze   refused during a freeze or thaw; a check gives way to it
+//   thaw     a freeze or check that is going on is given up; then the thaw
+//   the dead-man, a stop   wait for their turn; a stop gives up what is going on
+//
+// Threads: everything on the loop's thread. Answers arrive there too. is_overdue() likewise.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/control_protocol.h"
+#include "core/coordinator.h"
+#include "core/journal.h"
+#include "daemon/event_loop.h"
+
+namespace holdfast::daemon {
+
+class Sequencer {
+ public:
+  using Answer = std::function<void(const base::ReplyLine& reply, std::string document)>;
+
+  // No job takes longer than `longest`; one that does counts as stuck.
+  Sequencer(core::Coordinator& coordinator, const core::Journal& journal, EventLoop& loop,
+            base::Millis longest);
+  Sequencer(const Sequencer&) = delete;
+  Sequencer& operator=(const Sequencer&) = delete;
+  // Lets the present job end, drops the others.
+  ~Sequencer();
+
+  // kFreeze, kThaw, kCheck or kReport. The source gives the job up when asked to stop.
+  std::stop_source submit(base::Verb verb, Answer answer);
+  void expire();
+  // A freeze has succeeded, but its caller is not there any more.
+  void abandon();
+  // The coordinator lets go; then `done`.
+  void stop(std::function<void()> done);
+
+  [[nodiscard]] bool is_overdue() const;
+
+ private:
+  enum class Kind { kFreeze, kThaw, kCheck, kReport, kExpire, kAbandon, kStop };
+  struct Job {
+    Kind kind = Kind::kExpire;
+    Answer answer;
+    std::stop_source given_up;
+  };
+
+  void push(Job job);
+  void work();
+  void perform(const Job& job);
+  void answer(const Job& job, const base::Result<void>& outcome, std::string document = {});
+
+  core::Coordinator& coordinator_;
+  const core::Journal& journal_;
+  EventLoop& loop_;
+  const base::Millis longest_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Job> jobs_;
+  // The one that is being performed.
+  std::optional<Kind> current_;
+  std::stop_source current_given_up_{std::nostopstate};
+  std::optional<base::Deadline> busy_until_;
+  bool quit_ = false;
+  std::thread thread_;
+};
+
+}  // namespace holdfast::daemon
