@@ -5,6 +5,7 @@ Nothing is written to the databases before all of it has been read: a restarted 
 binlog, so the position that the record must equal is the size of the file before it.
 """
 
+import json
 import re
 
 TABLES = ("commits_innodb", "commits_aria", "commits_myisam")
@@ -48,6 +49,18 @@ def _rows(claims, number, name, figures, at_least, at_most):
                  most >= at_least, f"has {most}, needs at least {at_least}")
     claims.claim(number, f"{name}: none that began after it",
                  most <= at_most, f"has {most}, may have {at_most}")
+
+
+def inside(agent, claims, number, record):
+    """The record that was written under the lock is in the copy, with the same positions."""
+    mine = json.loads(agent.read_file("/var/lib/holdfast/freeze.json"))
+
+    def positions(of):
+        return {one["name"]: one.get("position") for one in of["resources"]}
+
+    claims.claim(number, "the freeze record is inside the copy, of the same window and positions",
+                 mine["window"] == record["window"] and positions(mine) == positions(record),
+                 f"window {mine['window']}, state {mine['state']}")
 
 
 def mariadb(agent, claims, number, record, log):
