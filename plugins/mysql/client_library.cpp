@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#include "mysql/client_library.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <string>
+
+#include "base/text.h"
+
+namespace holdfast::mysql {
+
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+// How long a read may take once its first byte is there. Answers are small and come in one piece.
+constexpr unsigned kReadTimeoutSeconds = 2;
+
+// Server error numbers that callers or administrators tell apart (mysqld_error.h, the same on
+// both).
+ErrorCode code_for(unsigned number) {
+  switch (number) {
+    case 1044:  // access to the database denied
+    case 1045:  // access denied
+    case 1142:  // statement denied on the table
+    case 1227:  // needs a privilege
+    case 1698:  // access denied by the authentication plugin
+      return ErrorCode::kPermission;
+    case 1205:  // lock_wait_timeout
+    case 1969:  // max_statement_time
+    case 3024:  // max_execution_time
+      return ErrorCode::kTimedOut;
+    case 1317:  // KILL QUERY
+      return ErrorCode::kCancelled;
+    case 1040:  // too many connections
+      return ErrorCode::kBusy;
+    case 1064:  // syntax
+    case 1193:  // unknown system variable
+    case 1235:  // not supported yet
+      return ErrorCode::kUnsupported;
+    default:
+      return is_server_error(number) ? ErrorCode::kRefused : ErrorCode::kUnreachable;
+  }
+}
+
+const char* or_null(const std::string& text) {
+  return text.empty() ? nullptr : text.c_str();
+}
+
+unsigned whole_seconds(base::Deadline deadline) {
+  return std::max(1U, static_cast<unsigned>((deadline.remaining().count() + 999) / 1000));
+}
+
+void set_common_options(MYSQL* handle, const ConnectSettings& settings, base::Deadline deadline) {
+  const unsigned connect_timeout = whole_seconds(deadline);
+  const unsigned read_timeout = kReadTimeoutSeconds;
+  // A server could else ask for any file that we may read (LOAD DATA LOCAL).
+  const unsigned local_infile = 0;
+  mysql_options(handle, MYSQL_OPT_CONNECT_TIMEOUT, &connect_timeout);
+  mysql_options(handle, MYSQL_OPT_READ_TIMEOUT, &read_timeout);
+  mysql_options(handle, MYSQL_OPT_WRITE_TIMEOUT, &read_timeout);
+  mysql_options(handle, MYSQL_OPT_LOCAL_INFILE, &local_infile);
+  mysql_options(handle, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+  if (!settings.option_file.empty()) {
+    mysql_options(handle, MYSQL_READ_DEFAULT_FILE, settings.option_file.c_str());
+    mysql_options(handle, MYSQL_READ_DEFAULT_GROUP, settings.option_group.c_str());
+  }
+}
+
+#ifdef MARIADB_PACKAGE_VERSION_ID
+
+short poll_events(int wanted) {
+  int events = 0;
+  if ((wanted & MYSQL_WAIT_READ) != 0) events |= POLLIN;
+  if ((wanted & MYSQL_WAIT_WRITE) != 0) events |= POLLOUT;
+  if ((wanted & MYSQL_WAIT_EXCEPT) != 0) events |= POLLPRI;
+  return static_cast<short>(events);
+}
+
+Result<bool> connect_handle(MYSQL* handle, const ConnectSettings& settings, base::Deadline deadline,
+                            const std::stop_token& stop, base::Waker& waker) {
+  mysql_options(handle, MYSQL_OPT_NONBLOCK, nullptr);
+  MYSQL* connected = nullptr;
+  int wanted =
+      mysql_real_connect_start(&connected, handle, or_null(settings.host), or_null(settings.user),
+                               settings.password.empty() ? nullptr : settings.password.reveal(),
+                               nullptr, settings.port, or_null(settings.socket), 0);
+  while (wanted != 0) {
+    auto ready = waker.wait(mysql_get_socket(handle), poll_events(wanted), deadline, stop);
+    // The handle may be closed in the middle: the library drops its suspended call then.
+    if (!ready) return std::move(ready).error();
+    wanted = mysql_real_connect_cont(&connected, handle, wanted & ~MYSQL_WAIT_TIMEOUT);
+  }
+  return connected != nullptr;
+}
+
+#else
+
+Result<bool> connect_handle(MYSQL* handle, const ConnectSettings& settings, base::Deadline,
+                            const std::stop_token& stop, base::Waker& waker) {
+  if (stop.stop_requested() || waker.interrupted()) {
+    return Error(ErrorCode::kCancelled, "cancelled");
+  }
+  return mysql_real_connect(handle, or_null(settings.host), or_null(settings.user),
+                            settings.password.empty() ? nullptr : settings.password.reveal(),
+                            nullptr, settings.port, or_null(settings.socket), 0) != nullptr;
+}
+
+#endif
+
+}  // namespace
+
+Result<MysqlHandle> connect(const ConnectSettings& settings, base::Deadline deadline,
+                            const std::stop_token& stop, base::Waker& waker) {
+  MysqlHandle handle(mysql_init(nullptr));
+  if (handle == nullptr) return Error(ErrorCode::kInternal, "out of memory");
+  set_common_options(handle.get(), settings, deadline);
+  auto connected = connect_handle(handle.get(), settings, deadline, stop, waker);
+  if (!connected) return std::move(connected).error();
+  if (!*connected) return error_of(handle.get());
+  return handle;
+}
+
+Error error_of(MYSQL* handle) {
+  const unsigned number = mysql_errno(handle);
+  return {code_for(number),
+          base::printable(mysql_error(handle)) + " (" + std::to_string(number) + ")"};
+}
+
+bool is_server_error(unsigned number) {
+  // 2000 to 2999 are the client's on both, 5000 to 5999 are Connector/C's own (errmsg.h). What the
+  // server says as it ends a session is as good as a lost connection: 1053 (shutdown in progress),
+  // 1927 (connection killed, MariaDB), 4031 (idle for too long, MySQL).
+  const bool client = (number >= 2000 && number <= 2999) || (number >= 5000 && number <= 5999);
+  return number != 0 && !client && number != 1053 && number != 1927 && number != 4031;
+}
+
+}  // namespace holdfast::mysql
