@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#include "postgresql/backup_files.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "base/file.h"
+#include "base/text.h"
+
+namespace holdfast::postgresql {
+
+namespace {
+
+namespace fs = std::filesystem;
+using base::Error;
+using base::Result;
+
+constexpr mode_t kFileMode = 0600;
+// As many as the daemon keeps freeze records by default.
+constexpr std::size_t kWindowsKept = 20;
+
+Result<void> make_directory(const fs::path& path) {
+  std::error_code problem;
+  fs::create_directories(path, problem);
+  if (!problem) fs::permissions(path, fs::perms::owner_all, problem);
+  if (!problem) return {};
+  return base::errno_error(problem.value(),
+                           "unable to make directory '" + base::printable(path.string()) + "'");
+}
+
+// Labels of windows long past are of no use; that they can't be removed is no reason to fail.
+void remove_old(const fs::path& directory) {
+  std::error_code problem;
+  std::vector<std::pair<fs::file_time_type, fs::path>> windows;
+  for (fs::directory_iterator entry(directory, problem), end; !problem && entry != end;
+       entry.increment(problem)) {
+    std::error_code unreadable;
+    const bool is_window = fs::exists(entry->path() / "backup_label", unreadable);
+    const auto written = fs::last_write_time(entry->path(), unreadable);
+    if (is_window && !unreadable) windows.emplace_back(written, entry->path());
+  }
+  std::sort(windows.begin(), windows.end(), std::greater<>());
+  for (std::size_t i = kWindowsKept; i < windows.size(); ++i)
+    fs::remove_all(windows[i].second, problem);
+}
+
+}  // namespace
+
+Result<void> write_backup_files(const std::string& state_directory, const std::string& window,
+                                const BackupStop& stop) {
+  if (!base::is_plain_name(window)) {
+    return Error(base::ErrorCode::kInternal,
+                 "unable to use '" + base::printable(window) + "' as the name of a directory");
+  }
+  const fs::path directory = fs::path(state_directory) / window;
+  if (auto made = make_directory(directory); !made) return made;
+  const auto write = [&](const char* name, const std::string& content) {
+    return base::write_file((directory / name).string(), content, kFileMode, base::Durable::kYes);
+  };
+  if (auto written = write("backup_stop_lsn", stop.lsn + "\n"); !written) return written;
+  if (!stop.tablespace_map.empty()) {
+    if (auto written = write("tablespace_map", stop.tablespace_map); !written) return written;
+  }
+  if (auto written = write("backup_label", stop.label); !written) return written;
+  remove_old(state_directory);
+  return {};
+}
+
+}  // namespace holdfast::postgresql

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+//
+// PostgreSQL across a window. There is no way to hold its writers: the frozen filesystem does that,
+// and crash recovery makes the snapshot whole. What this object holds is the evidence that one and
+// the same server was there all the time:
+//  - the same session (backend pid on the connection that never reconnects, no hang-up),
+//  - the same server (system identifier, postmaster start time, timeline, still primary or
+//  standby),
+//  - an LSN from before the freeze and one from after the thaw, as bounds: what was acknowledged
+//    before the first is in the snapshot, what began after the second is not.
+// In mode `backup` it also owns a non-exclusive backup, which ends with it.
+//
+// Borrows the plugin's session. Threads: the resource's worker.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "api/hold.h"
+#include "postgresql/postgresql_session.h"
+
+namespace holdfast::postgresql {
+
+// A backup that has been started in the session.
+struct RunningBackup {
+  std::string start_lsn;
+  std::string window;
+  std::string state_directory;
+};
+
+class PostgresqlHold final : public api::Hold {
+ public:
+  PostgresqlHold(PostgresqlSession& session, std::string resource, ServerState state,
+                 std::optional<RunningBackup> backup);
+  ~PostgresqlHold() override;
+
+  [[nodiscard]] const api::Identity& identity() const override { return identity_; }
+  [[nodiscard]] const api::Position& position() const override { return position_; }
+  [[nodiscard]] int watch_fd() const override { return session_.fd(); }
+  [[nodiscard]] base::Result<api::Position> check(base::Deadline deadline) override;
+  [[nodiscard]] base::Result<void> release(base::Deadline deadline) override;
+
+ private:
+  [[nodiscard]] base::Error lost(base::Error cause) const;
+  [[nodiscard]] api::Position position_at(const ServerState& state) const;
+
+  PostgresqlSession& session_;
+  std::string resource_;
+  ServerState state_;
+  std::optional<RunningBackup> backup_;
+  bool released_ = false;
+  api::Identity identity_;
+  api::Position position_;
+};
+
+// What of `before` is not so any more in `after`; empty if all is as it must be.
+[[nodiscard]] std::string difference(const ServerState& before, const ServerState& after);
+
+}  // namespace holdfast::postgresql

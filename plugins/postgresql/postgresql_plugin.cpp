@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+#include "postgresql/postgresql_plugin.h"
+
+#include <utility>
+
+#include "base/text.h"
+
+namespace holdfast::postgresql {
+
+namespace {
+
+using base::Deadline;
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+constexpr int kVersion15 = 150000;
+
+std::string connect_hint(ErrorCode code) {
+  if (code == ErrorCode::kPermission) {
+    return "does the role exist? /usr/lib/holdfast/holdfast-postgresql-setup makes it";
+  }
+  return code == ErrorCode::kUnreachable ? "is the server running, and is this where it listens?"
+                                         : "";
+}
+
+std::string quoted_role(const std::string& role) {
+  return "\"" + base::printable(role, 80) + "\"";
+}
+
+}  // namespace
+
+Error PostgresqlPlugin::unable(const std::string& what, Error cause) const {
+  return Error(cause.code(), "unable to " + what + " '" + context().resource + "'")
+      .caused_by(std::move(cause));
+}
+
+Result<void> PostgresqlPlugin::do_finish_config() {
+  auto settings = read_postgresql_settings(options());
+  if (!settings) return unable("use the settings of", std::move(settings).error());
+  settings_ = std::move(*settings);
+  return {};
+}
+
+Result<ServerState> PostgresqlPlugin::connect(const Patience& patience) {
+  // An interrupt from before this call has had its effect: the session is shut down.
+  waker_.reset();
+  if (session_.usable() && !session_.hung_up()) {
+    auto state = session_.state(patience);
+    if (state) return state;
+  }
+  session_.close();
+  auto begun = session_.begin(settings_.connect, patience);
+  if (begun) {
+    auto state = session_.state(patience);
+    if (state) return state;
+    session_.close();
+    begun = std::move(state).error();
+  }
+  const ErrorCode code = begun.error().code();
+  return Error(code, "unable to connect to '" + context().resource + "' at '" +
+                         base::printable(settings_.target) + "'")
+      .with_hint(connect_hint(code))
+      .caused_by(std::move(begun).error());
+}
+
+Result<std::vector<std::string>> PostgresqlPlugin::check_privileges() const {
+  const ServerFacts& facts = session_.facts();
+  const std::string role = quoted_role(facts.role);
+  const bool modern = facts.version >= kVersion15;
+  const auto lacks = [&](const std::string& what, const std::string& grant) {
+    return Error(ErrorCode::kPermission,
+                 "unable to use '" + context().resource + "': role " + role + " lacks " + what)
+        .with_hint("GRANT " + grant + " TO " + role);
+  };
+  std::vector<std::string> warnings;
+  if (settings_.mode == Mode::kBackup) {
+    if (!facts.may_back_up) {
+      return modern ? lacks("EXECUTE on pg_backup_start and pg_backup_stop",
+                            "EXECUTE ON FUNCTION pg_backup_start, pg_backup_stop")
+                    : lacks("EXECUTE on pg_start_backup and pg_stop_backup",
+                            "EXECUTE ON FUNCTION pg_start_backup(text, boolean, boolean), "
+                            "pg_stop_backup(boolean, boolean)");
+    }
+    if (!facts.archives) {
+      warnings.emplace_back("archive_mode is off: mode 'backup' is of use only with archived WAL");
+    }
+  } else if (!facts.may_checkpoint && modern) {
+    return lacks("pg_checkpoint", "pg_checkpoint");
+  } else if (!facts.may_checkpoint) {
+    warnings.push_back("role " + role + " may not run CHECKPOINT (before PostgreSQL 15 only a " +
+                       "superuser may): a restored snapshot takes longer to start");
+  }
+  if (!checkpoint_problem_.empty()) {
+    warnings.push_back("the last snapshot has no fresh checkpoint and takes longer to start: " +
+                       checkpoint_problem_);
+  }
+  return warnings;
+}
+
+Result<api::ProbeReport> PostgresqlPlugin::probe(Deadline deadline, std::stop_token stop) {
+  auto state = connect({.deadline = deadline, .stop = std::move(stop)});
+  if (!state) return std::move(state).error();
+  auto warnings = check_privileges();
+  if (!warnings) {
+    session_.close();
+    return std::move(warnings).error();
+  }
+  return api::ProbeReport{
+      {"PostgreSQL", session_.facts().version_text, state->system_id + "@" + state->started,
+       std::to_string(state->session_id)},
+      std::move(*warnings)};
+}
+
+Result<void> PostgresqlPlugin::run_checkpoint(const Patience& patience) {
+  checkpoint_problem_.clear();
+  if (!session_.facts().may_checkpoint) return {};
+  const Deadline deadline =
+      Deadline::in(settings_.checkpoint_timeout).earlier_of(patience.deadline);
+  auto done = session_.checkpoint({.deadline = deadline, .stop = patience.stop});
+  if (done) return {};
+  if (done.error().code() == ErrorCode::kCancelled && patience.stop.stop_requested()) return done;
+  checkpoint_problem_ = "unable to run CHECKPOINT: " + done.error().text();
+  if (session_.usable()) return {};
+  // The session did not answer the cancel. Nothing was held by it; a new one does as well.
+  auto connected = connect(patience);
+  if (!connected) return std::move(connected).error();
+  return {};
+}
+
+Result<void> PostgresqlPlugin::prepare(const api::Window& window, Deadline deadline,
+                                       std::stop_token stop) {
+  const Patience patience{.deadline = deadline, .stop = std::move(stop)};
+  // Nothing is held yet, so a session that was lost while idle may be replaced.
+  if (auto connected = connect(patience); !connected) return std::move(connected).error();
+  if (settings_.mode == Mode::kCheckpoint) {
+    auto done = run_checkpoint(patience);
+    if (!done) return unable("prepare", std::move(done).error());
+    return {};
+  }
+  auto started = session_.backup_start("holdfast " + window.id, patience);
+  if (!started) {
+    // A start that was cancelled may have come through: the end of the session ends it.
+    session_.close();
+    return unable("start a backup of", std::move(started).error());
+  }
+  backup_ = RunningBackup{std::move(*started), window.id, context().state_directory};
+  return {};
+}
+
+Result<std::unique_ptr<api::Hold>> PostgresqlPlugin::hold(const api::Window&, Deadline deadline,
+                                                          std::stop_token stop) {
+  auto failed = [&](Error cause) {
+    backup_.reset();
+    session_.close();
+    return unable("hold", std::move(cause));
+  };
+  if (!session_.usable()) return failed(Error(ErrorCode::kUnreachable, "not connected"));
+  if (settings_.mode == Mode::kBackup && !backup_) {
+    return failed(Error(ErrorCode::kInternal, "no backup was started"));
+  }
+  auto state = session_.state({.deadline = deadline, .stop = std::move(stop)});
+  if (!state) return failed(std::move(state).error());
+  return std::make_unique<PostgresqlHold>(session_, context().resource, std::move(*state),
+                                          std::exchange(backup_, std::nullopt));
+}
+
+void PostgresqlPlugin::rollback(Deadline deadline) {
+  if (!std::exchange(backup_, std::nullopt)) return;
+  if (!session_.backup_stop({.deadline = deadline})) session_.close();
+}
+
+void PostgresqlPlugin::interrupt() {
+  waker_.interrupt();
+  session_.shut_down();
+}
+
+}  // namespace holdfast::postgresql

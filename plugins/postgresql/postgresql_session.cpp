@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+#include "postgresql/postgresql_session.h"
+
+#include <charconv>
+
+#include "base/text.h"
+
+namespace holdfast::postgresql {
+
+namespace {
+
+using base::Deadline;
+using base::Error;
+using base::ErrorCode;
+using base::Millis;
+using base::Result;
+
+constexpr Millis kCancelTime{60};
+constexpr Millis kDrainTime{40};
+// 15 renamed the backup functions, dropped the exclusive mode and made CHECKPOINT grantable.
+constexpr int kVersion15 = 150000;
+
+std::string value(const PgResult& result, int column) {
+  if (PQntuples(result.get()) < 1 || PQgetisnull(result.get(), 0, column) == 1) return {};
+  return PQgetvalue(result.get(), 0, column);
+}
+
+int number(const std::string& text) {
+  int result = 0;
+  std::from_chars(text.data(), text.data() + text.size(), result);
+  return result;
+}
+
+Keywords with_session_settings(Keywords keywords) {
+  keywords.emplace_back("application_name", "holdfast");
+  keywords.emplace_back("client_encoding", "UTF8");
+  // Else libpq loads and asks Kerberos first.
+  keywords.emplace_back("gssencmode", "disable");
+  // What every supported version knows; an idle session must last until the thaw.
+  keywords.emplace_back("options",
+                        "-c statement_timeout=0 -c lock_timeout=0 "
+                        "-c idle_in_transaction_session_timeout=0 "
+                        "-c default_transaction_read_only=off -c search_path=pg_catalog");
+  return keywords;
+}
+
+}  // namespace
+
+Result<PgResult> PostgresqlSession::ask(const std::string& statement, const Patience& patience,
+                                        const std::vector<std::string>& parameters) {
+  auto answer = query(statement, patience, parameters);
+  if (!answer && pending()) cancel();
+  if (!answer && !usable()) close();
+  return answer;
+}
+
+void PostgresqlSession::cancel() {
+  base::Waker unheard;
+  PostgresqlSession helper(unheard);
+  const Patience brief{.deadline = Deadline::in(kCancelTime)};
+  if (!helper.open(with_session_settings(connect_), brief)) return;
+  const auto cancelled =
+      helper.query("SELECT pg_cancel_backend($1)", brief, {std::to_string(facts_.session_id)});
+  if (cancelled) (void)drain({.deadline = Deadline::in(kDrainTime), .deaf = true});
+}
+
+Result<void> PostgresqlSession::begin(const Keywords& connect, const Patience& patience) {
+  connect_ = connect;
+  auto opened = open(with_session_settings(connect), patience);
+  // idle_session_timeout came with 14, transaction_timeout with 17; log_statement is for
+  // superusers.
+  for (const char* setting :
+       {"idle_session_timeout = 0", "transaction_timeout = 0", "log_statement = none"}) {
+    if (opened) opened = set_if_known(setting, patience);
+  }
+  if (opened) opened = learn_facts(patience);
+  if (!opened) close();
+  return opened;
+}
+
+Result<void> PostgresqlSession::set_if_known(const char* setting, const Patience& patience) {
+  auto set = ask(std::string("SET SESSION ") + setting, patience);
+  if (!set && !usable()) return std::move(set).error();
+  return {};
+}
+
+Result<void> PostgresqlSession::learn_facts(const Patience& patience) {
+  facts_ = ServerFacts();
+  facts_.version = PQserverVersion(handle());
+  facts_.session_id = PQbackendPID(handle());
+  const bool modern = facts_.version >= kVersion15;
+  // A role that doesn't exist would make pg_has_role() fail, so it is asked for where it exists.
+  const std::string checkpoint =
+      modern ? "pg_has_role(current_user, 'pg_checkpoint', 'USAGE')" : "false";
+  const std::string start =
+      modern ? "pg_backup_start(text, boolean)" : "pg_start_backup(text, boolean, boolean)";
+  const std::string stop = modern ? "pg_backup_stop(boolean)" : "pg_stop_backup(boolean, boolean)";
+  auto answer =
+      ask("SELECT current_setting('server_version'), current_user, "
+          "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user), " +
+              checkpoint + ", has_function_privilege('" + start +
+              "', 'EXECUTE') AND has_function_privilege('" + stop +
+              "', 'EXECUTE'), current_setting('archive_mode') <> 'off'",
+          patience);
+  if (!answer) return std::move(answer).error();
+  facts_.version_text = base::printable(value(*answer, 0), 100);
+  facts_.role = value(*answer, 1);
+  facts_.superuser = value(*answer, 2) == "t";
+  facts_.may_checkpoint = facts_.superuser || value(*answer, 3) == "t";
+  facts_.may_back_up = value(*answer, 4) == "t";
+  facts_.archives = value(*answer, 5) == "t";
+  return {};
+}
+
+Result<ServerState> PostgresqlSession::state(const Patience& patience) {
+  auto answer = ask(
+      "SELECT (SELECT system_identifier FROM pg_control_system()), "
+      "extract(epoch FROM pg_postmaster_start_time()), "
+      "(SELECT timeline_id FROM pg_control_checkpoint()), "
+      "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, "
+      "pg_backend_pid(), pg_is_in_recovery()",
+      patience);
+  if (!answer) return std::move(answer).error();
+  return ServerState{.system_id = base::printable(value(*answer, 0), 32),
+                     .started = base::printable(value(*answer, 1), 32),
+                     .timeline = base::printable(value(*answer, 2), 16),
+                     .lsn = base::printable(value(*answer, 3), 32),
+                     .session_id = number(value(*answer, 4)),
+                     .in_recovery = value(*answer, 5) == "t"};
+}
+
+Result<void> PostgresqlSession::checkpoint(const Patience& patience) {
+  auto answer = ask("CHECKPOINT", patience);
+  if (!answer) return std::move(answer).error();
+  return {};
+}
+
+Result<std::string> PostgresqlSession::backup_start(const std::string& label,
+                                                    const Patience& patience) {
+  const char* statement = facts_.version >= kVersion15 ? "SELECT pg_backup_start($1, fast => true)"
+                                                       : "SELECT pg_start_backup($1, true, false)";
+  auto answer = ask(statement, patience, {label});
+  if (!answer) return std::move(answer).error();
+  return base::printable(value(*answer, 0), 32);
+}
+
+Result<BackupStop> PostgresqlSession::backup_stop(const Patience& patience) {
+  const char* statement =
+      facts_.version >= kVersion15
+          ? "SELECT lsn, labelfile, spcmapfile FROM pg_backup_stop(wait_for_archive => false)"
+          : "SELECT lsn, labelfile, spcmapfile FROM pg_stop_backup(false, false)";
+  auto answer = ask(statement, patience);
+  if (!answer) return std::move(answer).error();
+  return BackupStop{base::printable(value(*answer, 0), 32), value(*answer, 1), value(*answer, 2)};
+}
+
+}  // namespace holdfast::postgresql
