@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""Starts the servers that the plugins under the contract need, and runs the suite against them."""
+
+import getpass
+import os
+import subprocess
+import tempfile
+import unittest
+
+from lab import servers, testing
+
+PASSWORD = "correct horse # battery"
+
+
+class PluginContract(unittest.TestCase):
+    def test_every_plugin_keeps_the_contract(self):
+        program = testing.built("tests/contract/plugin_contract")
+        with servers.MariaDb() as mariadb, servers.PostgreSql() as postgresql, \
+                tempfile.NamedTemporaryFile("w", prefix="hf-password-") as password_file:
+            password_file.write(PASSWORD + "\n")
+            password_file.flush()
+            mariadb.run(
+                f"CREATE USER holdfast@localhost IDENTIFIED BY '{PASSWORD}';"
+                "GRANT RELOAD, PROCESS, BINLOG MONITOR ON *.* TO holdfast@localhost;")
+            me = getpass.getuser()
+            postgresql.run(
+                f'CREATE ROLE "{me}" LOGIN; GRANT pg_checkpoint TO "{me}";'
+                f'GRANT EXECUTE ON FUNCTION pg_backup_start, pg_backup_stop TO "{me}";')
+            # The suite is one process of one user: its administrator is a second role.
+            postgresql.run("CREATE ROLE administrator SUPERUSER LOGIN")
+            postgresql.allow("local all administrator trust")
+            postgresql.restart()
+            environment = dict(
+                os.environ,
+                HOLDFAST_TEST_MARIADB_SOCKET=mariadb.socket,
+                HOLDFAST_TEST_MARIADB_PID=str(mariadb.pid),
+                HOLDFAST_TEST_MARIADB_PASSWORD_FILE=password_file.name,
+                HOLDFAST_TEST_POSTGRESQL_SOCKET=postgresql.socket_directory,
+                HOLDFAST_TEST_POSTGRESQL_PID=str(postgresql.pid),
+                HOLDFAST_TEST_POSTGRESQL_USER=me,
+                HOLDFAST_TEST_POSTGRESQL_ADMINISTRATOR="administrator")
+            done = subprocess.run([program], env=environment, timeout=240, check=False)
+        self.assertEqual(done.returncode, 0)
+
+
+if __name__ == "__main__":
+    for server in (servers.MariaDb, servers.PostgreSql):
+        if server.missing():
+            testing.skip_all(server.missing())
+    testing.main()
