@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+#include "command/invocation.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/program_options.hpp>
+#include <filesystem>
+#include <sstream>
+
+#include "base/text.h"
+#include "config/options.h"
+#include "config/settings.h"
+
+namespace holdfast::host::command {
+
+namespace po = boost::program_options;
+
+using base::Error;
+using base::ErrorCode;
+using base::OptionSpec;
+using base::OptionType;
+using base::Result;
+
+namespace {
+
+struct Verb {
+  std::string_view name;
+  std::string_view arguments;
+  std::string_view help;
+  std::size_t least;
+  std::size_t most;
+};
+
+constexpr std::size_t kMany = 1000;
+constexpr std::array<Verb, 9> kVerbs{{
+    {"backup", "VM...", "freeze, snapshot, thaw, copy, publish", 1, kMany},
+    {"list", "[VM...]", "the backups of these machines, or of all", 0, kMany},
+    {"show", "VM [ID]", "one backup: level, evidence, window, disks", 1, 2},
+    {"verify", "VM [ID...]", "check images and checksums, of all backups or these", 1, kMany},
+    {"restore", "VM ID --to DIR", "write fresh images", 2, 2},
+    {"status", "VM...", "what QEMU, the agent and the journal say", 1, kMany},
+    {"freeze", "VM", "freeze by hand; thaw again yourself", 1, 1},
+    {"thaw", "VM", "thaw, whoever froze", 1, 1},
+    {"recover", "VM...", "finish or undo an interrupted run", 1, kMany},
+}};
+
+// Relative paths are fine on a command line, but not further in.
+std::string absolute(const std::string& path) {
+  std::error_code problem;
+  const auto full = std::filesystem::absolute(path, problem);
+  return problem || path.empty() ? path : full.lexically_normal().string();
+}
+
+po::options_description own_options(Invocation& invocation) {
+  po::options_description options("Options");
+  auto add = options.add_options();
+  add("help,h", "show this and end");
+  add("version", "show the version and end");
+  add("json", po::bool_switch(&invocation.json), "print data as JSON");
+  add("quiet,q", po::bool_switch(&invocation.quiet), "print errors alone");
+  add("config-directory",
+      po::value(&invocation.config_directory)->default_value(config::kConfigDirectory),
+      "where host.conf and vms.d stand");
+  add("print-config", po::bool_switch(&invocation.print_config),
+      "show the effective settings and end");
+  add("keep-failed", po::bool_switch(&invocation.keep_failed),
+      "backup: keep what is below the required level, as ID.failed");
+  add("to", po::value(&invocation.to), "restore: the directory of the new images");
+  add("disk", po::value(&invocation.disks), "restore: this disk alone; may be repeated");
+  add("format", po::value(&invocation.format)->default_value("qcow2"), "restore: qcow2 or raw");
+  return options;
+}
+
+po::options_description setting_options() {
+  po::options_description options("Settings (as in host.conf)");
+  for (const OptionSpec& spec : config::all_options()) {
+    const std::string help =
+        spec.help + (spec.default_value ? " [" + *spec.default_value + "]" : "");
+    options.add_options()(spec.name.c_str(), po::value<std::string>(), help.c_str());
+  }
+  return options;
+}
+
+Error usage(const std::string& problem) {
+  return Error(ErrorCode::kUsage, problem).with_hint("holdfast --help");
+}
+
+Result<void> check_arguments(const Invocation& invocation) {
+  const auto verb = std::find_if(kVerbs.begin(), kVerbs.end(), [&](const Verb& candidate) {
+    return candidate.name == invocation.verb;
+  });
+  if (verb == kVerbs.end()) {
+    return usage("unknown command '" + base::printable(invocation.verb, 64) + "'");
+  }
+  const std::size_t count = invocation.arguments.size();
+  if (count < verb->least || count > verb->most) {
+    return usage("usage: holdfast " + invocation.verb + " " + std::string(verb->arguments));
+  }
+  if (invocation.verb == "restore" && invocation.to.empty()) {
+    return usage("restore needs --to DIR");
+  }
+  if (invocation.format != "qcow2" && invocation.format != "raw") {
+    return usage("--format is qcow2 or raw");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Invocation> parse_command_line(const std::vector<std::string>& words) {
+  Invocation invocation;
+  const po::options_description settings = setting_options();
+  po::options_description all;
+  all.add(own_options(invocation)).add(settings);
+  all.add_options()("positional", po::value<std::vector<std::string>>());
+  po::positional_options_description positional;
+  positional.add("positional", -1);
+
+  po::variables_map values;
+  try {
+    po::store(
+        po::command_line_parser(words)
+            .options(all)
+            .positional(positional)
+            .style(po::command_line_style::unix_style & ~po::command_line_style::allow_guessing)
+            .run(),
+        values);
+    po::notify(values);
+  } catch (const po::error& problem) {
+    return usage(base::printable(problem.what()));
+  }
+  if (values.contains("help")) invocation.verb = "help";
+  if (values.contains("version")) invocation.verb = "version";
+  if (!invocation.verb.empty()) return invocation;
+  if (!values.contains("positional")) return usage("a command is missing");
+
+  invocation.arguments = values["positional"].as<std::vector<std::string>>();
+  invocation.verb = invocation.arguments.front();
+  invocation.arguments.erase(invocation.arguments.begin());
+  invocation.config_directory = absolute(invocation.config_directory);
+  invocation.to = absolute(invocation.to);
+  for (const OptionSpec& spec : config::all_options()) {
+    if (!values.contains(spec.name)) continue;
+    std::string value = values[spec.name].as<std::string>();
+    if (spec.type == OptionType::kPath) value = absolute(value);
+    invocation.overrides.push_back({spec.name, std::move(value), "--" + spec.name});
+  }
+  if (auto right = check_arguments(invocation); !right) return std::move(right).error();
+  return invocation;
+}
+
+std::string help_text() {
+  Invocation unused;
+  std::ostringstream text;
+  text << "holdfast: application-consistent backups of running virtual machines\n\nCommands\n";
+  for (const Verb& verb : kVerbs) {
+    std::string line = "  " + std::string(verb.name) + " " + std::string(verb.arguments);
+    line.resize(std::max<std::size_t>(line.size() + 1, 28), ' ');
+    text << line << verb.help << "\n";
+  }
+  text << "\n" << own_options(unused) << "\n" << setting_options();
+  text << "\nExit status: 0 done, 1 failed, 2 usage or configuration, 3 done below the preferred "
+          "level,\n4 another run is at work. See holdfast(1).\n";
+  return text.str();
+}
+
+std::vector<std::string> verb_names() {
+  std::vector<std::string> names;
+  for (const Verb& verb : kVerbs)
+    names.emplace_back(verb.name);
+  return names;
+}
+
+std::vector<std::string> own_option_names() {
+  Invocation unused;
+  std::vector<std::string> names;
+  for (const auto& option : own_options(unused).options())
+    names.push_back(option->long_name());
+  return names;
+}
+
+}  // namespace holdfast::host::command

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+//
+// The command line, taken apart and checked; no command has run yet.
+//
+// Threads: plain values. Errors: kUsage, one specific line.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/options.h"
+#include "base/result.h"
+
+namespace holdfast::host::command {
+
+struct Invocation {
+  std::string verb;  // "help" and "version" as well
+  std::vector<std::string> arguments;
+  std::string config_directory;
+  // Options that have the name of a configuration key.
+  std::vector<base::Setting> overrides;
+  bool json = false;
+  bool quiet = false;
+  bool print_config = false;
+  bool keep_failed = false;
+  std::string to;
+  std::vector<std::string> disks;
+  std::string format = "qcow2";
+};
+
+[[nodiscard]] base::Result<Invocation> parse_command_line(const std::vector<std::string>& words);
+[[nodiscard]] std::string help_text();
+
+// The verbs, and the options that are no configuration keys, for the test of the manual page.
+[[nodiscard]] std::vector<std::string> verb_names();
+[[nodiscard]] std::vector<std::string> own_option_names();
+
+}  // namespace holdfast::host::command

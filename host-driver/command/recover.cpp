@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include <iostream>
+#include <optional>
+
+#include "base/text.h"
+#include "command/commands.h"
+#include "qga/fsfreeze.h"
+#include "repository/repository.h"
+#include "run/state.h"
+#include "snapshot/factory.h"
+
+namespace holdfast::host::command {
+
+using base::Deadline;
+using base::Json;
+using base::Result;
+
+namespace {
+
+// A guest that an interrupted run left frozen. An agent that does not answer is no reason to leave
+// the disks as they are.
+void thaw_leftover(const config::Settings& settings, std::vector<std::string>& done,
+                   Environment& environment) {
+  if (settings.agent.empty()) return;
+  auto connected = qga::Agent::connect(settings.agent, Deadline::in(settings.agent_timeout));
+  if (!connected) return complain(connected.error());
+  std::optional<qga::Agent> agent(std::move(*connected));
+  const auto state =
+      qga::freeze_state(*agent, Deadline::in(settings.agent_timeout), environment.stop);
+  if (!state) return complain(state.error());
+  if (*state == qga::FreezeState::kThawed) return;
+  auto thawed = qga::thaw_for_sure(agent, settings.agent, Deadline::in(settings.thaw_timeout));
+  if (!thawed) return complain(thawed.error());
+  done.emplace_back("thawed the guest");
+}
+
+Result<std::vector<std::string>> recover_one(const config::Settings& settings,
+                                             Environment& environment) {
+  const auto lock = run::lock_machine(settings);
+  if (!lock) return lock.error();
+  std::vector<std::string> done;
+  snapshot::JournalFile journal(run::journal_path(settings));
+  const auto leftover = journal.load();
+  if (!leftover) return leftover.error();
+  if (*leftover) thaw_leftover(settings, done, environment);
+  auto monitor =
+      qmp::Client::connect(settings.qmp, Deadline::in(settings.qmp_timeout), environment.stop);
+  if (!monitor) return std::move(monitor).error();
+  image::QemuImg images(environment.processes, settings.qemu_img);
+  auto strategy = snapshot::make_strategy(*leftover ? (*leftover)->method : settings.method,
+                                          {.monitor = *monitor,
+                                           .images = images,
+                                           .journal = journal,
+                                           .vm = settings.vm,
+                                           .run = "recover",
+                                           .overlay_directory = settings.overlay_directory,
+                                           .overlay_reserve = settings.overlay_reserve});
+  if (!strategy) return std::move(strategy).error();
+  auto recovered = (*strategy)->recover(Deadline::in(settings.settle_timeout), environment.stop);
+  if (!recovered) return recovered;
+  done.insert(done.end(), recovered->begin(), recovered->end());
+  if (settings.repository.empty()) return done;
+  const auto repository = repository::Repository::open(settings.repository);
+  if (!repository) return repository.error();
+  if (!repository->vm_directory(settings.vm)) return done;
+  auto removed = repository->remove_incomplete(settings.vm);
+  if (!removed) return removed;
+  for (const std::string& name : *removed)
+    done.push_back("removed the unfinished '" + base::printable(name) + "'");
+  return done;
+}
+
+}  // namespace
+
+Result<int> recover(const Invocation& invocation, Environment& environment) {
+  Json all = Json::array();
+  int status = 0;
+  for (const std::string& vm : invocation.arguments) {
+    const auto settings = settings_for(invocation, vm, Needs::kMonitor);
+    if (!settings) return settings.error();
+    const auto done = recover_one(*settings, environment);
+    if (!done) {
+      if (invocation.arguments.size() == 1) return done.error();
+      complain(base::Error(done.error().code(), vm).caused_by(done.error()));
+      status = 1;
+      continue;
+    }
+    if (!invocation.json && !invocation.quiet) {
+      if (done->empty()) std::cout << vm << ": nothing to recover" << std::endl;
+      for (const std::string& line : *done)
+        std::cout << vm << ": " << line << std::endl;
+    }
+    all.push_back({{"vm", vm}, {"done", *done}});
+  }
+  if (invocation.json) std::cout << base::to_document(all);
+  return status;
+}
+
+}  // namespace holdfast::host::command

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#include <fcntl.h>
+#include <stdio.h>  // renameat2: glibc, not std
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <iostream>
+
+#include "base/scope_guard.h"
+#include "base/text.h"
+#include "base/unique_fd.h"
+#include "command/backup_check.h"
+#include "command/commands.h"
+#include "image/source.h"
+#include "repository/paths.h"
+#include "ui/progress_bar.h"
+
+namespace holdfast::host::command {
+
+using base::Deadline;
+using base::Error;
+using base::ErrorCode;
+using base::Json;
+using base::Result;
+using repository::Backup;
+using repository::DiskEntry;
+using repository::Repository;
+
+namespace {
+
+Result<std::vector<DiskEntry>> chosen_disks(const Backup& backup, const Invocation& invocation) {
+  if (invocation.disks.empty()) return backup.manifest.disks;
+  std::vector<DiskEntry> disks;
+  for (const std::string& name : invocation.disks) {
+    const auto found = std::find_if(backup.manifest.disks.begin(), backup.manifest.disks.end(),
+                                    [&](const DiskEntry& disk) { return disk.name == name; });
+    if (found == backup.manifest.disks.end()) {
+      return Error(ErrorCode::kNotFound, "backup '" + backup.manifest.id + "' has no disk '" +
+                                             base::printable(name, 64) + "'")
+          .with_hint("holdfast show " + backup.manifest.vm + " " + backup.manifest.id);
+    }
+    disks.push_back(*found);
+  }
+  return disks;
+}
+
+Result<void> require_absent(const std::string& path) {
+  const auto kind = repository::kind_of(path);
+  if (!kind) return kind.error();
+  if (*kind == repository::Kind::kMissing) return {};
+  return Error(ErrorCode::kExists,
+               "unable to restore to '" + base::printable(path) + "': it exists")
+      .with_hint("nothing is ever overwritten: choose another directory, or move it away");
+}
+
+// Under a temporary name first: an interrupted restore leaves nothing that looks like a disk.
+Result<void> write_image(const std::string& stored, const std::string& target,
+                         const std::string& format, image::QemuImg& images, Deadline deadline,
+                         const std::stop_token& stop, const image::Progress& progress) {
+  const auto source = image::source_of({{stored, "qcow2"}});
+  if (!source) return source.error();
+  const std::string partial = target + ".partial";
+  base::UniqueFd placeholder(
+      ::open(partial.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!placeholder.valid()) {
+    return base::errno_error(errno, "unable to make '" + base::printable(partial) + "'");
+  }
+  base::ScopeGuard remove([&] { (void)::unlink(partial.c_str()); });
+  placeholder.reset();
+  if (auto done = images.convert(*source, partial, format, deadline, stop, progress); !done) {
+    return done;
+  }
+  if (auto flushed = repository::flush_file(partial); !flushed) return flushed;
+  if (::renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) != 0) {
+    return base::errno_error(errno, "unable to name '" + base::printable(target) + "'");
+  }
+  remove.dismiss();
+  return {};
+}
+
+}  // namespace
+
+Result<int> restore(const Invocation& invocation, Environment& environment) {
+  const std::string& vm = invocation.arguments[0];
+  const auto settings = settings_for(invocation, vm, Needs::kRepository);
+  if (!settings) return settings.error();
+  const auto repository = Repository::open(settings->repository);
+  if (!repository) return repository.error();
+  const auto backup = repository->find(vm, invocation.arguments[1]);
+  if (!backup) return backup.error();
+  const auto disks = chosen_disks(*backup, invocation);
+  if (!disks) return disks.error();
+  if (auto made = repository::ensure_directories(invocation.to); !made) {
+    return std::move(made).error();
+  }
+  const auto target_of = [&](const DiskEntry& disk) {
+    return invocation.to + "/" + disk.name + "." + invocation.format;
+  };
+  for (const DiskEntry& disk : *disks) {
+    if (auto absent = require_absent(target_of(disk)); !absent) return std::move(absent).error();
+  }
+
+  image::QemuImg images(environment.processes, settings->qemu_img);
+  ui::ProgressBar bar(!invocation.quiet && ui::terminal_attached());
+  const auto showing = [&](const std::string& doing) {
+    return [&bar, label = vm + ": " + doing](double percent) { bar.update(label, percent); };
+  };
+  Json written = Json::array();
+  for (const DiskEntry& disk : *disks) {
+    const Deadline deadline = Deadline::in(settings->copy_timeout);
+    auto stored = check_disk(*backup, disk, images, deadline, environment.stop,
+                             showing("verifying " + disk.name));
+    if (!stored) return std::move(stored).error();
+    const std::string target = target_of(disk);
+    auto done = write_image(*stored, target, invocation.format, images, deadline, environment.stop,
+                            showing("writing " + disk.name));
+    if (!done) return std::move(done).error();
+    written.push_back({{"disk", disk.name},
+                       {"path", target},
+                       {"format", invocation.format},
+                       {"virtual_size", disk.virtual_size}});
+  }
+  if (auto flushed = repository::flush_directory(invocation.to); !flushed) {
+    return std::move(flushed).error();
+  }
+  bar.clear();
+  if (invocation.json) {
+    std::cout << base::to_document(
+        {{"vm", vm}, {"id", backup->manifest.id}, {"images", std::move(written)}});
+  } else if (!invocation.quiet) {
+    std::cout << vm << ": " << backup->manifest.id << ": restored; to boot, in this order:\n";
+    for (const Json& image : written) {
+      std::cout << "  -drive file=" << base::printable(image.at("path").get<std::string>())
+                << ",format=" << invocation.format << ",if=virtio\n";
+    }
+  }
+  return 0;
+}
+
+}  // namespace holdfast::host::command

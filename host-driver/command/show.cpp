@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+#include <cstdio>
+#include <iostream>
+
+#include "base/text.h"
+#include "command/commands.h"
+#include "repository/repository.h"
+#include "ui/table.h"
+
+namespace holdfast::host::command {
+
+using base::Json;
+using base::Result;
+using repository::Repository;
+
+namespace {
+
+// A value of the manifest as text: it comes from a repository, so it is made printable here.
+std::string shown(const Json& value) {
+  if (value.is_null()) return "-";
+  if (value.is_string()) return base::printable(value.get_ref<const std::string&>());
+  if (value.is_number_float()) {
+    char text[48];
+    std::snprintf(text, sizeof text, "%.1f", value.get<double>());
+    return text;
+  }
+  return base::printable(base::to_line(value));
+}
+
+const Json& member(const Json& object, std::string_view key) {
+  static const Json none;
+  if (!object.is_object()) return none;
+  const auto found = object.find(std::string(key));
+  return found == object.end() ? none : *found;
+}
+
+void print_list(const std::string& heading, const Json& list) {
+  if (!list.is_array()) return;
+  for (const Json& line : list)
+    std::cout << heading << shown(line) << "\n";
+}
+
+std::string pairs(const Json& object) {
+  std::string text;
+  if (!object.is_object()) return text;
+  for (const auto& [key, value] : object.items()) {
+    text += (text.empty() ? "" : " ") + base::printable(key, 80) + "=" + shown(value);
+  }
+  return text;
+}
+
+void print_resources(const Json& record) {
+  const Json& resources = member(record, "resources");
+  if (!resources.is_array()) return;
+  std::cout << "\nIn the guest, under the locks:\n";
+  for (const Json& resource : resources) {
+    const Json& verdict = member(resource, "verdict");
+    std::cout << "  " << shown(member(resource, "name")) << " ("
+              << shown(member(resource, "engine")) << " " << shown(member(resource, "version"))
+              << "): " << shown(member(verdict, "code"));
+    if (const std::string text = shown(member(verdict, "text")); text != "-" && !text.empty()) {
+      std::cout << ": " << text;
+    }
+    std::cout << "\n";
+    if (const std::string held = pairs(member(resource, "position")); !held.empty()) {
+      std::cout << "    position: " << held << "\n";
+    }
+    if (const std::string thawed = pairs(member(resource, "position_at_thaw")); !thawed.empty()) {
+      std::cout << "    at thaw:  " << thawed << "\n";
+    }
+  }
+}
+
+void print_disks(const repository::Manifest& manifest) {
+  std::vector<ui::Row> rows{{"  DISK", "FILE", "SIZE", "STORED", "SHA-256"}};
+  for (const repository::DiskEntry& disk : manifest.disks) {
+    rows.push_back({"  " + disk.name, disk.file, base::format_bytes(disk.virtual_size),
+                    base::format_bytes(disk.bytes), disk.sha256.substr(0, 16) + "…"});
+  }
+  std::cout << "\n" << ui::format_table(rows);
+}
+
+void print_backup(const repository::Backup& backup) {
+  const Json& document = backup.manifest.document;
+  const Json& evidence = member(document, "evidence");
+  const Json& window = member(document, "window");
+  std::cout << "VM         " << backup.manifest.vm << "\n"
+            << "ID         " << backup.manifest.id << "\n"
+            << "Begin      " << backup.manifest.begin << "\n"
+            << "End        " << shown(member(document, "end")) << "\n"
+            << "Level      " << name_of(backup.manifest.level) << " (required "
+            << shown(member(document, "required")) << ")\n";
+  print_list("Because    ", member(evidence, "reasons"));
+  print_list("Note       ", member(evidence, "notes"));
+  std::cout << "Window     " << shown(member(window, "total_ms")) << " ms: freeze "
+            << shown(member(window, "freeze_call_ms")) << ", transaction "
+            << shown(member(window, "transaction_ms")) << ", thaw "
+            << shown(member(window, "thaw_call_ms")) << "; frozen "
+            << shown(member(window, "frozen_ms")) << "\n"
+            << "Frozen     " << shown(member(evidence, "freeze_count")) << " filesystems, thawed "
+            << shown(member(evidence, "thaw_count")) << "\n"
+            << "Method     " << shown(member(document, "method")) << ", "
+            << shown(member(document, "kind")) << "; QEMU "
+            << shown(member(member(document, "qemu"), "version")) << "\n"
+            << "Directory  " << base::printable(backup.directory) << "\n";
+  print_resources(member(evidence, "guest_record"));
+  print_disks(backup.manifest);
+}
+
+}  // namespace
+
+Result<int> show(const Invocation& invocation, Environment&) {
+  const std::string& vm = invocation.arguments.front();
+  const std::string id = invocation.arguments.size() > 1 ? invocation.arguments[1] : "latest";
+  const auto settings = settings_for(invocation, vm, Needs::kRepository);
+  if (!settings) return settings.error();
+  const auto repository = Repository::open(settings->repository);
+  if (!repository) return repository.error();
+  const auto backup = repository->find(vm, id);
+  if (!backup) return backup.error();
+  if (invocation.json) {
+    Json json = backup->manifest.document;
+    json["directory"] = backup->directory;
+    std::cout << base::to_document(json);
+  } else {
+    print_backup(*backup);
+  }
+  return 0;
+}
+
+}  // namespace holdfast::host::command

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#include <iostream>
+
+#include "base/text.h"
+#include "command/backup_check.h"
+#include "command/commands.h"
+#include "ui/progress_bar.h"
+
+namespace holdfast::host::command {
+
+using base::Deadline;
+using base::ErrorCode;
+using base::Json;
+using base::Result;
+using repository::Backup;
+using repository::Repository;
+
+namespace {
+
+Result<std::vector<Backup>> chosen(const Repository& repository, const Invocation& invocation,
+                                   int& status) {
+  const std::string& vm = invocation.arguments.front();
+  std::vector<Backup> backups;
+  for (std::size_t i = 1; i < invocation.arguments.size(); ++i) {
+    auto backup = repository.find(vm, invocation.arguments[i]);
+    if (!backup) return std::move(backup).error();
+    backups.push_back(std::move(*backup));
+  }
+  if (invocation.arguments.size() > 1) return backups;
+  auto listing = repository.list(vm);
+  if (!listing) return std::move(listing).error();
+  for (const repository::BadBackup& bad : listing->bad) {
+    complain(base::Error(bad.problem.code(), vm + "/" + bad.id).caused_by(bad.problem));
+    status = 1;
+  }
+  return std::move(listing->backups);
+}
+
+}  // namespace
+
+Result<int> verify(const Invocation& invocation, Environment& environment) {
+  const std::string& vm = invocation.arguments.front();
+  const auto settings = settings_for(invocation, vm, Needs::kRepository);
+  if (!settings) return settings.error();
+  const auto repository = Repository::open(settings->repository);
+  if (!repository) return repository.error();
+  int status = 0;
+  const auto backups = chosen(*repository, invocation, status);
+  if (!backups) return backups.error();
+  if (backups->empty() && status == 0) {
+    return base::Error(ErrorCode::kNotFound, "there is no backup of '" + vm + "' to verify");
+  }
+  image::QemuImg images(environment.processes, settings->qemu_img);
+  ui::ProgressBar bar(!invocation.quiet && ui::terminal_attached());
+  Json results = Json::array();
+  for (const Backup& backup : *backups) {
+    Json result{{"vm", vm}, {"id", backup.manifest.id}, {"ok", true}, {"problem", nullptr}};
+    for (const repository::DiskEntry& disk : backup.manifest.disks) {
+      auto sound =
+          check_disk(backup, disk, images, Deadline::in(settings->copy_timeout), environment.stop,
+                     [&](double percent) { bar.update(vm + ": verifying " + disk.name, percent); });
+      bar.clear();
+      if (sound) continue;
+      if (sound.error().code() == ErrorCode::kCancelled) return std::move(sound).error();
+      status = 1;
+      result["ok"] = false;
+      result["problem"] = sound.error().text();
+      complain(base::Error(sound.error().code(), vm + "/" + backup.manifest.id)
+                   .caused_by(std::move(sound).error()));
+      break;
+    }
+    if (!invocation.json && !invocation.quiet) {
+      std::cout << vm << ": " << backup.manifest.id << ": "
+                << (result["ok"].get<bool>() ? "sound" : "NOT SOUND") << std::endl;
+    }
+    results.push_back(std::move(result));
+  }
+  if (invocation.json) std::cout << base::to_document(results);
+  return status;
+}
+
+}  // namespace holdfast::host::command

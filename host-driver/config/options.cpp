@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+#include "config/options.h"
+
+namespace holdfast::host::config {
+
+using base::OptionSpec;
+using base::OptionTable;
+using base::OptionType;
+
+namespace {
+
+constexpr std::int64_t kSecond = 1000;
+constexpr std::int64_t kHour = 3600 * kSecond;
+
+OptionSpec path(const char* name, std::optional<std::string> value, const char* help) {
+  return {.name = name, .type = OptionType::kPath, .default_value = std::move(value), .help = help};
+}
+
+OptionSpec duration(const char* name, const char* value, std::int64_t least, std::int64_t most,
+                    const char* help) {
+  return {.name = name,
+          .type = OptionType::kDuration,
+          .default_value = value,
+          .help = help,
+          .least = least,
+          .most = most};
+}
+
+OptionSpec choice(const char* name, const char* value, std::vector<std::string> choices,
+                  const char* help) {
+  return {.name = name,
+          .type = OptionType::kChoice,
+          .default_value = value,
+          .help = help,
+          .choices = std::move(choices)};
+}
+
+}  // namespace
+
+OptionTable common_options() {
+  const std::vector<std::string> levels{"crash", "filesystem", "application"};
+  return {
+      path("repository", std::nullopt, "directory of the backups"),
+      path("state-directory", "/var/lib/holdfast-host", "locks and journals of runs"),
+      choice("method", "overlay", {"overlay"}, "how the instant is taken"),
+      choice("require", "filesystem", levels, "below this level the run fails"),
+      choice("prefer", "application", levels, "below this level the exit status is 3"),
+      duration("freeze-timeout", "30s", kSecond, kHour, "how long the guest may take to freeze"),
+      duration("thaw-timeout", "30s", kSecond, kHour, "how long the guest may take to thaw"),
+      duration("snapshot-timeout", "10s", kSecond / 10, kHour, "how long the transaction may take"),
+      duration("agent-timeout", "5s", kSecond / 10, kHour, "any other answer of the guest agent"),
+      duration("qmp-timeout", "10s", kSecond / 10, kHour, "any other answer of QEMU"),
+      duration("copy-timeout", "24h", kSecond, 240 * kHour, "copying one disk"),
+      duration("settle-timeout", "2h", kSecond, 240 * kHour, "committing the overlays"),
+      path("overlay-directory", std::nullopt, "where overlays stand; default: beside each image"),
+      {.name = "overlay-reserve",
+       .type = OptionType::kInteger,
+       .default_value = "10",
+       .help = "free space wanted for overlays, in percent of the disks",
+       .least = 0,
+       .most = 100},
+      path("guest-record", "/run/holdfast/last.json", "the guest's freeze record, in the guest"),
+      {.name = "qemu-img",
+       .type = OptionType::kText,
+       .default_value = "qemu-img",
+       .help = "the qemu-img program"},
+  };
+}
+
+OptionTable machine_options() {
+  return {
+      path("qmp", std::nullopt, "QEMU's monitor socket"),
+      path("agent", std::nullopt, "the guest agent's socket"),
+  };
+}
+
+OptionTable all_options() {
+  OptionTable table = machine_options();
+  for (OptionSpec& spec : common_options())
+    table.push_back(std::move(spec));
+  return table;
+}
+
+}  // namespace holdfast::host::config

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+//
+// The keys of /etc/holdfast/host.conf and /etc/holdfast/vms.d/NAME.conf, and so the options of the
+// command line that have the same names. One table, from which the parser, --print-config, --help
+// and the test of the manual page are fed.
+#pragma once
+
+#include "base/options.h"
+
+namespace holdfast::host::config {
+
+// What may stand in host.conf, as the default of all machines, and in each machine's file.
+[[nodiscard]] base::OptionTable common_options();
+// What only makes sense for one machine.
+[[nodiscard]] base::OptionTable machine_options();
+// Both.
+[[nodiscard]] base::OptionTable all_options();
+
+}  // namespace holdfast::host::config

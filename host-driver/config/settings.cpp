@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+#include "config/settings.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "base/text.h"
+#include "config/options.h"
+
+namespace holdfast::host::config {
+
+using base::Error;
+using base::ErrorCode;
+using base::Options;
+using base::OptionTable;
+using base::Result;
+using base::Setting;
+
+namespace {
+
+constexpr std::string_view kSuffix = ".conf";
+
+// The settings of a file, checked against its own table. A missing file has none.
+Result<std::vector<Setting>> read_checked(const std::string& path, OptionTable table) {
+  auto settings = base::read_settings(path);
+  if (!settings) {
+    if (settings.error().code() == ErrorCode::kNotFound) return std::vector<Setting>{};
+    return settings;
+  }
+  Options options(std::move(table));
+  if (auto set = options.set_all(*settings); !set) return std::move(set).error();
+  return settings;
+}
+
+std::string text_or_empty(const Options& options, std::string_view name) {
+  return options.has(name) ? options.text(name) : std::string();
+}
+
+Settings typed(const std::string& vm, const Options& options) {
+  Settings settings;
+  settings.vm = vm;
+  settings.qmp = text_or_empty(options, "qmp");
+  settings.agent = text_or_empty(options, "agent");
+  settings.repository = text_or_empty(options, "repository");
+  settings.state_directory = options.text("state-directory");
+  settings.method = options.text("method");
+  settings.require = options.text("require");
+  settings.prefer = options.text("prefer");
+  settings.freeze_timeout = options.duration("freeze-timeout");
+  settings.thaw_timeout = options.duration("thaw-timeout");
+  settings.snapshot_timeout = options.duration("snapshot-timeout");
+  settings.agent_timeout = options.duration("agent-timeout");
+  settings.qmp_timeout = options.duration("qmp-timeout");
+  settings.copy_timeout = options.duration("copy-timeout");
+  settings.settle_timeout = options.duration("settle-timeout");
+  settings.overlay_directory = text_or_empty(options, "overlay-directory");
+  settings.overlay_reserve = static_cast<int>(options.integer("overlay-reserve"));
+  settings.guest_record = options.text("guest-record");
+  settings.qemu_img = options.text("qemu-img");
+  settings.printed = options.print();
+  return settings;
+}
+
+}  // namespace
+
+Result<Settings> load_settings(const std::string& config_directory, const std::string& vm,
+                               const std::vector<Setting>& overrides) {
+  Options options(all_options());
+  if (auto set = options.set_all(overrides); !set) {
+    return Error(ErrorCode::kUsage, set.error().message()).with_hint(set.error().hint());
+  }
+  std::set<std::string> given;
+  for (const Setting& setting : overrides)
+    given.insert(setting.key);
+
+  std::vector<std::vector<Setting>> layers;
+  if (!vm.empty()) {
+    auto own =
+        read_checked(config_directory + "/vms.d/" + vm + std::string(kSuffix), all_options());
+    if (!own) return std::move(own).error();
+    layers.push_back(std::move(*own));
+  }
+  auto shared = read_checked(config_directory + "/host.conf", common_options());
+  if (!shared) return std::move(shared).error();
+  layers.push_back(std::move(*shared));
+  for (const auto& layer : layers) {
+    for (const Setting& setting : layer) {
+      if (given.contains(setting.key)) continue;
+      if (auto set = options.set(setting); !set) return std::move(set).error();
+    }
+    for (const Setting& setting : layer)
+      given.insert(setting.key);
+  }
+  return typed(vm, options);
+}
+
+Result<std::vector<std::string>> configured_vms(const std::string& config_directory) {
+  const std::string directory = config_directory + "/vms.d";
+  std::vector<std::string> names;
+  std::error_code problem;
+  auto entry = std::filesystem::directory_iterator(directory, problem);
+  for (; !problem && entry != std::filesystem::directory_iterator(); entry.increment(problem)) {
+    const std::string name = entry->path().filename().string();
+    if (!name.ends_with(kSuffix)) continue;
+    const std::string vm = name.substr(0, name.size() - kSuffix.size());
+    if (base::is_plain_name(vm)) names.push_back(vm);
+  }
+  if (problem && problem != std::errc::no_such_file_or_directory) {
+    return base::errno_error(problem.value(),
+                             "unable to list '" + base::printable(directory) + "'");
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace holdfast::host::config

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+//
+// The effective settings for one machine, checked and typed: command line before the machine's
+// file before host.conf before the defaults.
+//
+// Threads: plain values. Errors: kConfiguration with file and line, kUsage for the command line.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/options.h"
+#include "base/result.h"
+
+namespace holdfast::host::config {
+
+inline constexpr const char* kConfigDirectory = "/etc/holdfast";
+
+struct Settings {
+  std::string vm;
+  std::string qmp;    // empty: not configured
+  std::string agent;  // likewise
+  std::string repository;
+  std::string state_directory;
+  std::string method;
+  std::string require;
+  std::string prefer;
+  base::Millis freeze_timeout{0};
+  base::Millis thaw_timeout{0};
+  base::Millis snapshot_timeout{0};
+  base::Millis agent_timeout{0};
+  base::Millis qmp_timeout{0};
+  base::Millis copy_timeout{0};
+  base::Millis settle_timeout{0};
+  std::string overlay_directory;  // empty: beside each image
+  int overlay_reserve = 0;
+  std::string guest_record;
+  std::string qemu_img;
+  // "key = value  # origin" lines.
+  std::string printed;
+};
+
+// `overrides` come from the command line. `vm` empty: what holds for all of them.
+[[nodiscard]] base::Result<Settings> load_settings(const std::string& config_directory,
+                                                   const std::string& vm,
+                                                   const std::vector<base::Setting>& overrides);
+
+// The names of the files in vms.d, without ".conf".
+[[nodiscard]] base::Result<std::vector<std::string>> configured_vms(
+    const std::string& config_directory);
+
+}  // namespace holdfast::host::config

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+#include "image/qemu_img.h"
+
+#include <charconv>
+
+#include "base/json_codec.h"
+#include "base/text.h"
+
+namespace holdfast::host::image {
+
+using base::Deadline;
+using base::Error;
+using base::ErrorCode;
+using base::ProcessOutcome;
+using base::ProcessSpec;
+using base::Result;
+
+namespace {
+
+// qemu-img check: 0 clean, 2 corrupt, 3 leaked clusters (space lost, data whole) (qemu-img(1)).
+constexpr int kCheckCorrupt = 2;
+constexpr int kCheckLeaks = 3;
+
+}  // namespace
+
+double percent_in(std::string_view piece) {
+  const std::size_t end = piece.rfind("/100%)");
+  if (end == std::string_view::npos) return -1;
+  const std::size_t begin = piece.rfind('(', end);
+  if (begin == std::string_view::npos) return -1;
+  double percent = -1;
+  const char* const last = piece.data() + end;
+  const auto [rest, problem] = std::from_chars(piece.data() + begin + 1, last, percent);
+  return problem == std::errc{} && rest == last && percent >= 0 && percent <= 100 ? percent : -1;
+}
+
+Result<std::string> QemuImg::run(ProcessSpec spec) {
+  spec.argv.insert(spec.argv.begin(), program_);
+  ProcessOutcome outcome = processes_.run(spec);
+  if (!outcome.succeeded()) {
+    Error error = outcome.as_error("qemu-img " + spec.argv[1]);
+    if (error.code() == ErrorCode::kNotFound) {
+      return std::move(error).with_hint("install the package qemu-utils");
+    }
+    return error;
+  }
+  return std::move(outcome.output);
+}
+
+Result<std::string> QemuImg::version(Deadline deadline) {
+  auto output = run({.argv = {"--version"}, .environment = {}, .deadline = deadline});
+  if (!output) return output;
+  // "qemu-img version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)"
+  constexpr std::string_view kLead = "qemu-img version ";
+  std::string_view text = *output;
+  if (!text.starts_with(kLead)) return base::printable(text.substr(0, text.find('\n')), 60);
+  text.remove_prefix(kLead.size());
+  return base::printable(text.substr(0, text.find_first_of(" \n")), 40);
+}
+
+Result<void> QemuImg::create_overlay(const std::string& path, const std::string& backing_path,
+                                     const std::string& backing_format, std::uint64_t virtual_size,
+                                     Deadline deadline) {
+  auto done = run({.argv = {"create", "-q", "-f", "qcow2", "-u", "-b", backing_path, "-F",
+                            backing_format, path, std::to_string(virtual_size)},
+                   .environment = {},
+                   .deadline = deadline});
+  if (!done) return std::move(done).error();
+  return {};
+}
+
+Result<void> QemuImg::convert(const std::string& source, const std::string& target,
+                              const std::string& target_format, Deadline deadline,
+                              const std::stop_token& stop, const Progress& progress) {
+  ProcessSpec spec{.argv = {"convert", "-p", "-O", target_format, source, target},
+                   .environment = {},
+                   .deadline = deadline,
+                   .stop = stop};
+  if (progress) {
+    spec.on_output = [&progress](std::string_view piece) {
+      if (const double percent = percent_in(piece); percent >= 0) progress(percent);
+    };
+  }
+  auto done = run(std::move(spec));
+  if (!done) return std::move(done).error();
+  return {};
+}
+
+Result<void> QemuImg::check(const std::string& path, Deadline deadline,
+                            const std::stop_token& stop) {
+  const ProcessSpec spec{.argv = {program_, "check", "-q", "-f", "qcow2", path},
+                         .environment = {},
+                         .deadline = deadline,
+                         .stop = stop};
+  const ProcessOutcome outcome = processes_.run(spec);
+  if (outcome.succeeded()) return {};
+  if (outcome.ending == ProcessOutcome::Ending::kExited) {
+    if (outcome.status == kCheckLeaks) return {};
+    if (outcome.status == kCheckCorrupt) {
+      return Error(ErrorCode::kCorrupt, "the image '" + base::printable(path) + "' is corrupt")
+          .caused_by(outcome.as_error("qemu-img check"));
+    }
+  }
+  return outcome.as_error("qemu-img check");
+}
+
+}  // namespace holdfast::host::image

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+//
+// qemu-img as a process: an argument vector, a deadline, formats always given. Paths that could be
+// taken for options or protocols never get there: they are absolute.
+//
+// Threads: as the ProcessRunner. Ownership: borrows it. Errors: kProcessFailed with the first line
+// that qemu-img said, kNotFound if it is not installed, kTimedOut, kCancelled, kCorrupt from
+// check().
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <stop_token>
+#include <string>
+
+#include "base/process_runner.h"
+
+namespace holdfast::host::image {
+
+// Percent done, 0 to 100.
+using Progress = std::function<void(double)>;
+
+class QemuImg {
+ public:
+  QemuImg(base::ProcessRunner& processes, std::string program)
+      : processes_(processes), program_(std::move(program)) {}
+
+  // "7.2.22"
+  [[nodiscard]] base::Result<std::string> version(base::Deadline deadline);
+
+  // An empty qcow2 overlay. The backing file is named in the header and not opened: the running
+  // machine holds its lock.
+  [[nodiscard]] base::Result<void> create_overlay(const std::string& path,
+                                                  const std::string& backing_path,
+                                                  const std::string& backing_format,
+                                                  std::uint64_t virtual_size,
+                                                  base::Deadline deadline);
+
+  // `source` as source_of() says it. Overwrites `target`.
+  [[nodiscard]] base::Result<void> convert(const std::string& source, const std::string& target,
+                                           const std::string& target_format,
+                                           base::Deadline deadline, const std::stop_token& stop,
+                                           const Progress& progress);
+
+  // Is this qcow2 image consistent in itself? kCorrupt if not.
+  [[nodiscard]] base::Result<void> check(const std::string& path, base::Deadline deadline,
+                                         const std::stop_token& stop);
+
+ private:
+  [[nodiscard]] base::Result<std::string> run(base::ProcessSpec spec);
+
+  base::ProcessRunner& processes_;
+  std::string program_;
+};
+
+// The percentage in a piece of `qemu-img convert -p` output: "    (12.34/100%)\r"; the last one
+// counts. Negative if there is none.
+[[nodiscard]] double percent_in(std::string_view piece);
+
+}  // namespace holdfast::host::image

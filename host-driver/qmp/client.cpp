@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+#include "qmp/client.h"
+
+#include "base/text.h"
+#include "base/unix_socket.h"
+
+namespace holdfast::host::qmp {
+
+using base::Deadline;
+using base::Error;
+using base::ErrorCode;
+using base::Json;
+using base::Result;
+
+namespace {
+
+constexpr std::size_t kLineLimit = std::size_t{16} << 20U;
+constexpr base::JsonLimits kLimits{kLineLimit, 64};
+// Nobody waits for more than the events of a handful of jobs; the oldest give way.
+constexpr std::size_t kEventLimit = 1000;
+constexpr std::string_view kIdPrefix = "holdfast-";
+
+Error refusal(const Json& error) {
+  const std::string kind = base::string_member(error, "class").value_or("");
+  const std::string text =
+      base::printable(base::string_member(error, "desc").value_or("no reason given"));
+  return {kind == "CommandNotFound" ? ErrorCode::kUnsupported : ErrorCode::kRefused, text};
+}
+
+}  // namespace
+
+Result<Client> Client::connect(const std::string& path, Deadline deadline,
+                               const std::stop_token& stop) {
+  auto fd = base::connect_unix(path, deadline);
+  if (!fd) {
+    return Error(ErrorCode::kUnreachable,
+                 "unable to reach the QEMU monitor at '" + base::printable(path) + "'")
+        .with_hint("is the virtual machine running, with -qmp unix:PATH,server=on,wait=off?")
+        .caused_by(std::move(fd).error());
+  }
+  Client client(wire::LineChannel(std::move(*fd), kLineLimit), path);
+  if (auto greeted = client.greet(deadline, stop); !greeted) return std::move(greeted).error();
+  return client;
+}
+
+Result<void> Client::greet(Deadline deadline, const std::stop_token& stop) {
+  auto greeting = receive(deadline, stop);
+  if (!greeting) {
+    Error error = named("the greeting", std::move(greeting).error());
+    return std::move(error).with_hint(
+        "QEMU serves one client per monitor: is another one connected?");
+  }
+  auto qmp = base::object_member(*greeting, "QMP");
+  if (!qmp) return named("the greeting", std::move(qmp).error());
+  if (const auto version = base::object_member(**qmp, "version"); version) {
+    if (const auto numbers = base::object_member(**version, "qemu"); numbers) {
+      for (const char* part : {"major", "minor", "micro"}) {
+        const auto number = base::integer_member(**numbers, part);
+        version_ += (version_.empty() ? "" : ".") + (number ? std::to_string(*number) : "?");
+      }
+    }
+  }
+  auto done = execute("qmp_capabilities", Json::object(), deadline, stop);
+  if (!done) return std::move(done).error();
+  return {};
+}
+
+Result<Json> Client::execute(std::string_view command, Json arguments, Deadline deadline,
+                             const std::stop_token& stop) {
+  const std::string id = std::string(kIdPrefix) + std::to_string(++last_id_);
+  Json request{{"execute", command}};
+  if (!arguments.empty()) request["arguments"] = std::move(arguments);
+  request["id"] = id;
+  if (auto sent = channel_.send(base::to_line(request) + "\n", deadline); !sent) {
+    return named(command, std::move(sent).error());
+  }
+  for (;;) {
+    auto message = receive(deadline, stop);
+    if (!message) return named(command, std::move(message).error());
+    if (keep_event(*message)) continue;
+    const auto answered = base::string_member(*message, "id");
+    if (!answered) {
+      // QEMU leaves the id out only where it could not read the command at all.
+      const auto error = base::object_member(*message, "error");
+      return named(command, error ? refusal(**error)
+                                  : Error(ErrorCode::kProtocol, "an answer without an id"));
+    }
+    // The late answer to a command that was given up.
+    if (*answered != id) continue;
+    if (const auto error = base::object_member(*message, "error"); error) {
+      return named(command, refusal(**error));
+    }
+    const auto value = message->find("return");
+    if (value == message->end()) {
+      return named(command, Error(ErrorCode::kProtocol, "an answer without a result"));
+    }
+    return Json(*value);
+  }
+}
+
+Result<Event> Client::next_event(Deadline deadline, const std::stop_token& stop) {
+  while (events_.empty()) {
+    auto message = receive(deadline, stop);
+    if (!message) return named("waiting for an event", std::move(message).error());
+    (void)keep_event(*message);
+  }
+  Event event = std::move(events_.front());
+  events_.pop_front();
+  return event;
+}
+
+Result<Json> Client::receive(Deadline deadline, const std::stop_token& stop) {
+  auto line = channel_.receive(deadline, stop);
+  if (!line) return std::move(line).error();
+  auto message = base::parse_json(*line, kLimits);
+  if (message && !message->is_object()) {
+    return Error(ErrorCode::kProtocol, "not a QMP message: '" + base::printable(*line, 60) + "'");
+  }
+  return message;
+}
+
+bool Client::keep_event(const Json& message) {
+  auto name = base::string_member(message, "event");
+  if (!name) return false;
+  const auto data = base::object_member(message, "data");
+  if (events_.size() == kEventLimit) events_.pop_front();
+  events_.push_back({std::move(*name), data ? **data : Json::object()});
+  return true;
+}
+
+Error Client::named(std::string_view command, Error cause) const {
+  const ErrorCode code = cause.code();
+  return Error(code, "QEMU monitor '" + base::printable(path_) + "': " + std::string(command))
+      .caused_by(std::move(cause));
+}
+
+}  // namespace holdfast::host::qmp

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+//
+// A client of the QEMU Machine Protocol on a unix socket: greeting, capabilities, commands tied to
+// their answers by id, events kept in between. It knows no command by name but qmp_capabilities.
+//
+// QEMU serves one client per monitor socket; a second one connects and gets no greeting. An
+// answer that comes after its command timed out is discarded, by its id. (QEMU: docs/interop/
+// qmp-spec.txt.)
+//
+// Threads: one at a time. Ownership: owns the connection. Bounds: 16 MiB per line, 64 levels;
+// QEMU is ours, but it runs the guest. Errors: kUnreachable for the socket, kTimedOut, kCancelled,
+// kProtocol for what is not QMP, kRefused with QEMU's own words for a command that failed,
+// kUnsupported for one that this QEMU does not have.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include "base/json_codec.h"
+#include "wire/line_channel.h"
+
+namespace holdfast::host::qmp {
+
+struct Event {
+  std::string name;
+  base::Json data;
+};
+
+class Client {
+ public:
+  // Connected, greeted, in command mode.
+  [[nodiscard]] static base::Result<Client> connect(const std::string& path,
+                                                    base::Deadline deadline,
+                                                    const std::stop_token& stop);
+
+  // The value of "return". Events that come first are kept for next_event().
+  [[nodiscard]] base::Result<base::Json> execute(std::string_view command, base::Json arguments,
+                                                 base::Deadline deadline,
+                                                 const std::stop_token& stop = {});
+
+  // The oldest event that was not taken yet; kTimedOut if none comes.
+  [[nodiscard]] base::Result<Event> next_event(base::Deadline deadline,
+                                               const std::stop_token& stop);
+
+  // "7.2.22"
+  [[nodiscard]] const std::string& version() const { return version_; }
+  // QEMU's process, 0 if unknown. It is the one that made the socket.
+  [[nodiscard]] pid_t peer() const { return channel_.peer(); }
+
+ private:
+  Client(wire::LineChannel channel, std::string path)
+      : channel_(std::move(channel)), path_(std::move(path)) {}
+
+  [[nodiscard]] base::Result<void> greet(base::Deadline deadline, const std::stop_token& stop);
+  [[nodiscard]] base::Result<base::Json> receive(base::Deadline deadline,
+                                                 const std::stop_token& stop);
+  // Keeps the message if it is an event.
+  bool keep_event(const base::Json& message);
+  [[nodiscard]] base::Error named(std::string_view command, base::Error cause) const;
+
+  wire::LineChannel channel_;
+  std::string path_;
+  std::string version_;
+  std::uint64_t last_id_ = 0;
+  std::deque<Event> events_;
+};
+
+}  // namespace holdfast::host::qmp

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+#include "repository/manifest.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/text.h"
+#include "repository/paths.h"
+
+namespace holdfast::host::repository {
+
+using base::Error;
+using base::ErrorCode;
+using base::Json;
+using base::Result;
+
+namespace {
+
+Error corrupt(const std::string& problem) {
+  return {ErrorCode::kCorrupt, "unable to use the manifest: " + problem};
+}
+
+bool is_sha256(std::string_view text) {
+  return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
+
+Result<std::uint64_t> size_member(const Json& object, std::string_view key) {
+  const auto number = base::integer_member(object, key);
+  if (!number) return number.error();
+  if (*number < 0) return Error(ErrorCode::kProtocol, "'" + std::string(key) + "' is negative");
+  return static_cast<std::uint64_t>(*number);
+}
+
+Result<DiskEntry> parse_disk(const Json& entry) {
+  auto name = base::string_member(entry, "name");
+  auto file = base::string_member(entry, "file");
+  auto sha256 = base::string_member(entry, "sha256");
+  auto format = base::string_member(entry, "file_format");
+  const auto virtual_size = size_member(entry, "virtual_size");
+  const auto bytes = size_member(entry, "bytes");
+  for (const Result<std::string>* text : {&name, &file, &sha256, &format}) {
+    if (!*text) return corrupt(text->error().text());
+  }
+  for (const Result<std::uint64_t>* number : {&virtual_size, &bytes}) {
+    if (!*number) return corrupt(number->error().text());
+  }
+  if (!base::is_plain_name(*name)) {
+    return corrupt("'" + base::printable(*name, 80) + "' is not the name of a disk");
+  }
+  if (*file != *name + ".qcow2" || *format != "qcow2") {
+    return corrupt("'" + base::printable(*file, 80) + "' is not the file of disk '" + *name + "'");
+  }
+  if (!is_sha256(*sha256)) return corrupt("the checksum of disk '" + *name + "' is none");
+  return DiskEntry{std::move(*name), std::move(*file), *virtual_size, *bytes, std::move(*sha256)};
+}
+
+}  // namespace
+
+Result<Manifest> parse_manifest(std::string_view text) {
+  auto json = base::parse_json(text, {std::size_t{4} << 20U, 48});
+  if (!json) return corrupt(json.error().text());
+  const auto schema = base::integer_member(*json, "schema");
+  if (!schema) return corrupt(schema.error().text());
+  if (*schema != kManifestSchema) {
+    return Error(ErrorCode::kUnsupported, "unable to use the manifest: its schema is " +
+                                              std::to_string(*schema) + ", this program knows " +
+                                              std::to_string(kManifestSchema));
+  }
+  auto id = base::string_member(*json, "id");
+  auto vm = base::string_member(*json, "vm");
+  auto begin = base::string_member(*json, "begin");
+  auto level_name = base::string_member(*json, "level");
+  for (const Result<std::string>* member : {&id, &vm, &begin, &level_name}) {
+    if (!*member) return corrupt(member->error().text());
+  }
+  const auto level = level_named(*level_name);
+  if (!is_backup_id(*id)) return corrupt("'" + base::printable(*id, 80) + "' is no backup's id");
+  if (!base::is_plain_name(*vm)) return corrupt("'" + base::printable(*vm, 80) + "' is no name");
+  if (!level) return corrupt("'" + base::printable(*level_name, 40) + "' is no level");
+  const auto disks = base::array_member(*json, "disks");
+  if (!disks) return corrupt(disks.error().text());
+
+  Manifest manifest{std::move(*id), std::move(*vm), *level, base::printable(*begin, 40), {}, {}};
+  std::set<std::string> names;
+  for (const Json& entry : **disks) {
+    auto disk = parse_disk(entry);
+    if (!disk) return std::move(disk).error();
+    if (!names.insert(disk->name).second) return corrupt("disk '" + disk->name + "' stands twice");
+    manifest.disks.push_back(std::move(*disk));
+  }
+  if (manifest.disks.empty()) return corrupt("it has no disks");
+  manifest.document = std::move(*json);
+  return manifest;
+}
+
+}  // namespace holdfast::host::repository

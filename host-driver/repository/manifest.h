@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+//
+// The manifest of one backup, schema 1: which disks, in which files, with which checksums, at which
+// level and on what evidence. What programs act on is typed and checked here; the rest, for people
+// and for --json, stays in `document`.
+//
+// A manifest is read from a repository, and nothing there is trusted: names must be plain names,
+// file names likewise, each once.
+//
+// Threads: plain values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json_codec.h"
+#include "base/result.h"
+#include "repository/level.h"
+
+namespace holdfast::host::repository {
+
+inline constexpr int kManifestSchema = 1;
+
+struct DiskEntry {
+  std::string name;
+  std::string file;  // beside the manifest
+  std::uint64_t virtual_size = 0;
+  std::uint64_t bytes = 0;  // of the file
+  std::string sha256;
+};
+
+struct Manifest {
+  std::string id;
+  std::string vm;
+  Level level = Level::kCrash;
+  std::string begin;  // RFC 3339
+  std::vector<DiskEntry> disks;
+  base::Json document;
+};
+
+// kCorrupt for what is no manifest or could not be one of ours, kUnsupported for a later schema.
+[[nodiscard]] base::Result<Manifest> parse_manifest(std::string_view text);
+
+}  // namespace holdfast::host::repository

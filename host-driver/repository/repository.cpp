@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+#include "repository/repository.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "repository/paths.h"
+
+namespace holdfast::host::repository {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+namespace {
+
+constexpr std::size_t kManifestLimit = std::size_t{4} << 20U;
+constexpr std::string_view kMarkText =
+    "This directory is a Holdfast repository (schema 1). See holdfast(1).\n";
+
+std::string in_quotes(std::string_view path) {
+  return "'" + base::printable(path) + "'";
+}
+
+Result<std::vector<std::string>> names_in(const std::string& directory) {
+  std::error_code problem;
+  std::vector<std::string> names;
+  auto entry = std::filesystem::directory_iterator(directory, problem);
+  for (; !problem && entry != std::filesystem::directory_iterator(); entry.increment(problem)) {
+    names.push_back(entry->path().filename().string());
+  }
+  if (problem) return base::errno_error(problem.value(), "unable to list " + in_quotes(directory));
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Error not_ours(const std::string& path) {
+  return Error(ErrorCode::kRefused,
+               "unable to use " + in_quotes(path) + " as a repository: it is not one of Holdfast's")
+      .with_hint("name an empty directory, or one that does not exist yet");
+}
+
+}  // namespace
+
+Result<Repository> Repository::open(const std::string& path) {
+  // A link to the repository itself is the administrator's choice; inside it none is followed.
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    return base::errno_error(errno, "unable to open the repository " + in_quotes(path));
+  }
+  if (!S_ISDIR(status.st_mode)) return not_ours(path);
+  const auto mark = kind_of(path + "/" + std::string(kMarkName));
+  if (!mark) return mark.error();
+  if (*mark != Kind::kFile) return not_ours(path);
+  return Repository(path);
+}
+
+Result<Repository> Repository::open_or_create(const std::string& path) {
+  auto opened = open(path);
+  if (opened) return opened;
+  if (opened.error().code() == ErrorCode::kNotFound) {
+    if (auto made = ensure_directories(path); !made) return std::move(made).error();
+  } else if (opened.error().code() != ErrorCode::kRefused) {
+    return opened;
+  }
+  const auto names = names_in(path);
+  if (!names) return opened;
+  if (!std::all_of(names->begin(), names->end(), [](const std::string& name) {
+        return name == "lost+found";  // what mkfs leaves in a fresh filesystem
+      })) {
+    return opened;
+  }
+  auto marked =
+      base::write_file(path + "/" + std::string(kMarkName), kMarkText, 0600, base::Durable::kYes);
+  if (!marked) {
+    const ErrorCode code = marked.error().code();
+    return Error(code, "unable to make a repository of " + in_quotes(path))
+        .caused_by(std::move(marked).error());
+  }
+  return Repository(path);
+}
+
+Result<std::string> Repository::vm_directory(const std::string& vm) const {
+  if (auto named = check_vm_name(vm); !named) return std::move(named).error();
+  const std::string directory = path_ + "/" + vm;
+  const auto kind = kind_of(directory);
+  if (!kind) return kind.error();
+  if (*kind == Kind::kMissing) {
+    return Error(ErrorCode::kNotFound, "there is no backup of '" + vm + "' in " + in_quotes(path_));
+  }
+  if (*kind != Kind::kDirectory) {
+    return Error(ErrorCode::kRefused,
+                 "unable to use " + in_quotes(directory) + ": not a directory");
+  }
+  return directory;
+}
+
+Result<std::string> Repository::make_vm_directory(const std::string& vm) const {
+  if (auto named = check_vm_name(vm); !named) return std::move(named).error();
+  const std::string directory = path_ + "/" + vm;
+  if (auto made = ensure_directory(directory); !made) return std::move(made).error();
+  return directory;
+}
+
+Result<std::vector<std::string>> Repository::vms() const {
+  auto names = names_in(path_);
+  if (!names) return names;
+  std::vector<std::string> machines;
+  for (const std::string& name : *names) {
+    const auto kind = kind_of(path_ + "/" + name);
+    if (base::is_plain_name(name) && kind && *kind == Kind::kDirectory && name != "lost+found") {
+      machines.push_back(name);
+    }
+  }
+  return machines;
+}
+
+Result<Backup> Repository::load(const std::string& vm, const std::string& id) const {
+  const std::string directory = path_ + "/" + vm + "/" + id;
+  const std::string file = directory + "/" + std::string(kManifestName);
+  for (const auto& [path, wanted] :
+       {std::pair(directory, Kind::kDirectory), std::pair(file, Kind::kFile)}) {
+    const auto kind = kind_of(path);
+    if (!kind) return kind.error();
+    if (*kind != wanted) {
+      return Error(ErrorCode::kCorrupt, "unable to use " + in_quotes(path) + ": " +
+                                            (*kind == Kind::kMissing ? "missing" : "wrong kind"));
+    }
+  }
+  const auto text = base::read_file(file, kManifestLimit);
+  if (!text) return text.error();
+  auto manifest = parse_manifest(*text);
+  if (!manifest) return std::move(manifest).error();
+  if (manifest->id != id || manifest->vm != vm) {
+    return Error(ErrorCode::kCorrupt, "unable to use " + in_quotes(file) + ": it belongs to '" +
+                                          manifest->vm + "/" + manifest->id + "'");
+  }
+  return Backup{directory, std::move(*manifest)};
+}
+
+Result<Listing> Repository::list(const std::string& vm) const {
+  const auto directory = vm_directory(vm);
+  if (!directory) return directory.error();
+  const auto names = names_in(*directory);
+  if (!names) return names.error();
+  Listing listing;
+  for (const std::string& name : *names) {
+    if (!is_backup_id(name)) continue;
+    auto backup = load(vm, name);
+    if (backup) {
+      listing.backups.push_back(std::move(*backup));
+    } else {
+      listing.bad.push_back({vm, name, std::move(backup).error()});
+    }
+  }
+  return listing;
+}
+
+Result<Backup> Repository::find(const std::string& vm, const std::string& id) const {
+  const auto directory = vm_directory(vm);
+  if (!directory) return directory.error();
+  const auto names = names_in(*directory);
+  if (!names) return names.error();
+  std::vector<std::string> matching;
+  for (const std::string& name : *names) {
+    if (is_backup_id(name) && (id == "latest" || (!id.empty() && name.starts_with(id)))) {
+      matching.push_back(name);
+    }
+  }
+  if (matching.empty()) {
+    return Error(ErrorCode::kNotFound, "there is no backup '" + base::printable(id, 80) + "' of '" +
+                                           vm + "' in " + in_quotes(path_))
+        .with_hint("holdfast list " + vm);
+  }
+  if (matching.size() > 1 && id != "latest") {
+    return Error(ErrorCode::kUsage,
+                 "'" + base::printable(id, 80) + "' fits several backups of '" + vm + "'")
+        .with_hint("the latest of them is " + matching.back());
+  }
+  return load(vm, matching.back());
+}
+
+Result<std::string> Repository::disk_path(const Backup& backup, const DiskEntry& disk) {
+  std::string path = backup.directory + "/" + disk.file;
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) {
+    return base::errno_error(errno, "unable to open " + in_quotes(path));
+  }
+  if (!S_ISREG(status.st_mode)) {
+    return Error(ErrorCode::kRefused, "unable to use " + in_quotes(path) + ": not a regular file");
+  }
+  if (static_cast<std::uint64_t>(status.st_size) != disk.bytes) {
+    return Error(ErrorCode::kCorrupt, in_quotes(path) + " has " + std::to_string(status.st_size) +
+                                          " bytes, the manifest says " +
+                                          std::to_string(disk.bytes));
+  }
+  return path;
+}
+
+Result<std::vector<std::string>> Repository::remove_incomplete(const std::string& vm) const {
+  const auto directory = vm_directory(vm);
+  if (!directory) return directory.error();
+  const auto names = names_in(*directory);
+  if (!names) return names.error();
+  std::vector<std::string> removed;
+  for (const std::string& name : *names) {
+    if (!name.starts_with(kIncompletePrefix)) continue;
+    std::error_code problem;
+    (void)std::filesystem::remove_all(*directory + "/" + name, problem);
+    if (problem) {
+      return base::errno_error(problem.value(),
+                               "unable to remove " + in_quotes(*directory + "/" + name));
+    }
+    removed.push_back(name);
+  }
+  return removed;
+}
+
+}  // namespace holdfast::host::repository

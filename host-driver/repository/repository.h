@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+//
+// A directory of backups. Ours is what carries our mark; anything else is refused, so that a typing
+// error in a path never fills or reads somebody's home directory.
+//
+// Threads: one at a time; runs are kept apart by Lock. Errors: kRefused for a directory that is not
+// ours, kNotFound, kCorrupt.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "repository/manifest.h"
+
+namespace holdfast::host::repository {
+
+// One published backup: where it lies, and its manifest.
+struct Backup {
+  std::string directory;
+  Manifest manifest;
+};
+
+// What a listing shows of a directory that looks like a backup but whose manifest is of no use.
+struct BadBackup {
+  std::string vm;
+  std::string id;
+  base::Error problem;
+};
+
+struct Listing {
+  std::vector<Backup> backups;  // oldest first within a machine
+  std::vector<BadBackup> bad;
+};
+
+class Repository {
+ public:
+  // One that exists.
+  [[nodiscard]] static base::Result<Repository> open(const std::string& path);
+  // The same, or a new one: an empty or missing directory gets our mark.
+  [[nodiscard]] static base::Result<Repository> open_or_create(const std::string& path);
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  // The machine's directory; made on request.
+  [[nodiscard]] base::Result<std::string> vm_directory(const std::string& vm) const;
+  [[nodiscard]] base::Result<std::string> make_vm_directory(const std::string& vm) const;
+
+  [[nodiscard]] base::Result<std::vector<std::string>> vms() const;
+  [[nodiscard]] base::Result<Listing> list(const std::string& vm) const;
+  // By id, by the beginning of one if that is unique, or "latest".
+  [[nodiscard]] base::Result<Backup> find(const std::string& vm, const std::string& id) const;
+  // The file of a disk: exists, is a regular file of the recorded size, is no link.
+  [[nodiscard]] static base::Result<std::string> disk_path(const Backup& backup,
+                                                           const DiskEntry& disk);
+  // Removes what earlier runs left unpublished; the names. Only under the machine's lock.
+  [[nodiscard]] base::Result<std::vector<std::string>> remove_incomplete(
+      const std::string& vm) const;
+
+ private:
+  explicit Repository(std::string path) : path_(std::move(path)) {}
+
+  [[nodiscard]] base::Result<Backup> load(const std::string& vm, const std::string& id) const;
+
+  std::string path_;
+};
+
+}  // namespace holdfast::host::repository

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+//
+// One backup of one machine, from the lock to the published manifest (design 4.1), as small steps
+// over common state. Whatever step fails, the guest is thawed, the overlays are taken away, and
+// nothing unpublished remains, as far as the failure itself allows; what is left stands in the
+// journal.
+//
+// Threads: run() on one thread. `stop` ends the run at the next safe point; `abandon`, asked for
+// later and more urgently, ends the clearing up as well, which the next run then does.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/process_runner.h"
+#include "config/settings.h"
+#include "image/qemu_img.h"
+#include "repository/draft.h"
+#include "repository/lock.h"
+#include "repository/repository.h"
+#include "run/level.h"
+#include "run/observer.h"
+#include "snapshot/strategy.h"
+
+namespace holdfast::host::run {
+
+struct BackupRequest {
+  config::Settings settings;
+  bool keep_failed = false;
+};
+
+struct BackupOutcome {
+  std::string directory;
+  base::Json manifest;
+  repository::Level level = repository::Level::kCrash;
+};
+
+// One copied disk.
+struct CopiedDisk {
+  qmp::Disk disk;
+  std::string file;
+  std::uint64_t bytes = 0;
+  std::string sha256;
+};
+
+class BackupRun {
+ public:
+  BackupRun(BackupRequest request, base::ProcessRunner& processes, Observer& observer,
+            std::stop_token stop, std::stop_token abandon);
+
+  // kLocked, kBelowRequired, kCancelled, and what the steps report. An error beside a published
+  // backup (the overlays could not be committed) says so.
+  [[nodiscard]] base::Result<BackupOutcome> run();
+
+ private:
+  // preflight.cpp
+  [[nodiscard]] base::Result<void> preflight();
+  [[nodiscard]] base::Result<void> take_locks();
+  [[nodiscard]] base::Result<void> reach_agent(bool left_by_us);
+  [[nodiscard]] base::Result<void> look_at_disks();
+  [[nodiscard]] base::Result<void> check_space();
+  // backup_run.cpp
+  [[nodiscard]] base::Result<void> take_instant();
+  [[nodiscard]] base::Result<void> read_record();
+  [[nodiscard]] base::Result<void> judge_level();
+  [[nodiscard]] base::Result<void> settle();
+  [[nodiscard]] base::Result<BackupOutcome> copy_and_publish();
+  [[nodiscard]] base::Error after_failure(base::Error error);
+  // copy.cpp
+  [[nodiscard]] base::Result<void> copy();
+  [[nodiscard]] base::Result<CopiedDisk> copy_disk(const snapshot::Source& source,
+                                                   const std::string& label);
+  // publish.cpp
+  [[nodiscard]] base::Json manifest() const;
+
+  [[nodiscard]] repository::Level required() const;
+  [[nodiscard]] base::Deadline monitor_time() const;
+  [[nodiscard]] base::Deadline agent_time() const;
+
+  BackupRequest request_;
+  const config::Settings& settings_;
+  Observer& observer_;
+  std::stop_token stop_;
+  std::stop_token abandon_;
+  image::QemuImg images_;
+  snapshot::JournalFile journal_;
+
+  std::optional<repository::Lock> machine_lock_;
+  std::optional<repository::Lock> repository_lock_;
+  std::optional<repository::Repository> repository_;
+  std::optional<qmp::Client> monitor_;
+  std::optional<qga::Agent> agent_;
+  qmp::BlockGraph graph_;
+  std::string qemu_img_version_;
+  std::optional<repository::Draft> draft_;
+  std::unique_ptr<snapshot::Strategy> strategy_;
+  bool to_settle_ = false;
+  Evidence evidence_;
+  Verdict verdict_;
+  std::vector<CopiedDisk> copied_;
+  base::WallTime begin_;
+  base::MonoTime copy_begin_;
+  base::MonoTime copy_end_;
+};
+
+}  // namespace holdfast::host::run

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+#include "run/guardian.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+
+#include "base/text.h"
+#include "qga/fsfreeze.h"
+
+namespace holdfast::host::run {
+
+using base::Deadline;
+using base::Error;
+using base::ErrorCode;
+using base::Millis;
+using base::Result;
+
+namespace {
+
+constexpr Millis kStartTime{5000};
+
+enum class Word : std::uint8_t { kReady, kArm, kDone };
+
+struct Message {
+  Word word = Word::kReady;
+  std::int64_t milliseconds = 0;
+};
+
+bool say(int socket, Message message) {
+  // Zeroed: the padding crosses a process boundary.
+  return ::send(socket, &message, sizeof message, MSG_NOSIGNAL) ==
+         static_cast<ssize_t>(sizeof message);
+}
+
+// The next message; nothing at the end of the stream, or of the time.
+std::optional<Message> hear(int socket, const std::optional<Deadline>& deadline) {
+  for (;;) {
+    pollfd watched{socket, POLLIN, 0};
+    const int ready = ::poll(&watched, 1, deadline ? deadline->poll_timeout() : -1);
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) return std::nullopt;
+    Message message;
+    const ssize_t count = ::recv(socket, &message, sizeof message, 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count != static_cast<ssize_t>(sizeof message)) return std::nullopt;
+    return message;
+  }
+}
+
+void complain(const std::string& text) {
+  const std::string line = "holdfast: guardian: " + text + "\n";
+  (void)!::write(STDERR_FILENO, line.data(), line.size());
+}
+
+// Leaves nothing of the driver but the socket (as descriptor 3) and standard error.
+int detach(int socket) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU}) {
+    (void)::signal(signal, SIG_IGN);
+  }
+  (void)::setsid();
+  (void)::prctl(PR_SET_NAME, "holdfast-guard");
+  (void)::prctl(PR_SET_PDEATHSIG, 0);
+  if (socket != 3) (void)::dup3(socket, 3, O_CLOEXEC);
+  // The agent's and the monitor's sockets serve one client: a copy held here would lock us out.
+  (void)::syscall(SYS_close_range, 4U, ~0U, 0U);
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null >= 0) {
+    (void)::dup2(null, STDIN_FILENO);
+    (void)::dup2(null, STDOUT_FILENO);
+  }
+  if (::chdir("/") != 0) complain("unable to change to the root directory, continuing");
+  return 3;
+}
+
+[[noreturn]] void guard(const GuardianSpec& spec, int inherited, pid_t driver) {
+  const int socket = detach(inherited);
+  // A pidfd, since the number may be somebody else's by the time it is needed.
+  const base::UniqueFd driver_fd(static_cast<int>(::syscall(SYS_pidfd_open, driver, 0U)));
+  if (::getppid() != driver || !say(socket, {Word::kReady, 0})) ::_exit(1);
+
+  std::optional<Deadline> bound;
+  for (;;) {
+    const std::optional<Message> message = hear(socket, bound);
+    if (!message) break;
+    if (message->word == Word::kDone) ::_exit(0);
+    if (message->word == Word::kArm) bound = Deadline::in(Millis(message->milliseconds));
+  }
+  if (!bound) ::_exit(0);  // the driver ended before any freeze
+  if (bound->passed()) {
+    complain("the run of '" + spec.vm + "' has overstayed the window, killing it");
+    (void)::syscall(SYS_pidfd_send_signal, driver_fd.get(), SIGKILL, nullptr, 0U);
+  }
+  std::optional<qga::Agent> agent;
+  const auto thawed = qga::thaw_for_sure(agent, spec.agent_path, Deadline::in(spec.patience));
+  if (thawed) {
+    complain("the run of '" + spec.vm + "' ended inside the window; the guest is thawed");
+    ::_exit(0);
+  }
+  complain(thawed.error().one_line());
+  ::_exit(1);
+}
+
+}  // namespace
+
+Result<Guardian> Guardian::start(const GuardianSpec& spec) {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    return base::errno_error(errno, "unable to make a socket for the guardian");
+  }
+  base::UniqueFd ours(ends[0]);
+  base::UniqueFd theirs(ends[1]);
+  const pid_t driver = ::getpid();
+  (void)std::fflush(nullptr);  // what is buffered must not be written twice
+  const pid_t process = ::fork();
+  if (process < 0) return base::errno_error(errno, "unable to start the guardian");
+  if (process == 0) {
+    ours.reset();
+    guard(spec, theirs.get(), driver);
+  }
+  theirs.reset();
+  Guardian guardian(std::move(ours), process);
+  const auto first = hear(guardian.socket_.get(), Deadline::in(kStartTime));
+  if (!first || first->word != Word::kReady) {
+    (void)::kill(process, SIGKILL);
+    guardian.dismiss();
+    return Error(ErrorCode::kProcessFailed, "unable to start the guardian: it does not answer");
+  }
+  return guardian;
+}
+
+Guardian::Guardian(Guardian&& other) noexcept
+    : socket_(std::move(other.socket_)),
+      process_(std::exchange(other.process_, 0)),
+      armed_(std::exchange(other.armed_, false)) {}
+
+Guardian::~Guardian() {
+  if (!armed_) dismiss();
+}
+
+Result<void> Guardian::arm(Millis bound) {
+  if (!say(socket_.get(), {Word::kArm, bound.count()})) {
+    return base::errno_error(errno, "unable to reach the guardian");
+  }
+  armed_ = true;
+  return {};
+}
+
+void Guardian::dismiss() {
+  if (process_ == 0) return;
+  (void)say(socket_.get(), {Word::kDone, 0});
+  socket_.reset();
+  armed_ = false;
+  while (::waitpid(process_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  process_ = 0;
+}
+
+}  // namespace holdfast::host::run

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+//
+// The manifest of a run: what was done, at which level, on what evidence.
+#include "base/duration.h"
+#include "qga/fsfreeze.h"
+#include "repository/manifest.h"
+#include "run/backup_run.h"
+
+namespace holdfast::host::run {
+
+using base::Json;
+
+namespace {
+
+double milliseconds(Span span) {
+  // Microseconds are as fine as this gets.
+  return static_cast<double>(std::chrono::duration_cast<std::chrono::microseconds>(span).count()) /
+         1000.0;
+}
+
+Json count_or_null(const std::optional<std::int64_t>& count) {
+  return count ? Json(*count) : Json();
+}
+
+Json text_or_null(const std::optional<base::Error>& error) {
+  return error ? Json(error->text()) : Json();
+}
+
+Json evidence_json(const Evidence& evidence, const Verdict& verdict) {
+  const WindowOutcome& window = evidence.window;
+  Json json{{"reasons", verdict.reasons},
+            {"notes", verdict.notes},
+            {"freeze_count", count_or_null(window.freeze_count)},
+            {"freeze_error", text_or_null(window.freeze_error)},
+            {"frozen_after_snapshot", window.frozen_after},
+            {"thaw_count", count_or_null(window.thaw_count)},
+            {"thaw_error", text_or_null(window.thaw_error)},
+            {"hook_status", window.hook_status ? Json(*window.hook_status) : Json()},
+            {"hook_meaning",
+             window.hook_status ? Json(qga::hook_status_meaning(*window.hook_status)) : Json()},
+            {"agent_version", evidence.agent_version}};
+  json["guest_record_problem"] = evidence.record ? Json() : Json(evidence.record_problem);
+  json["guest_record"] = evidence.record ? evidence.record->document : Json();
+  return json;
+}
+
+Json window_json(const WindowOutcome& window) {
+  return {{"begin", base::format_time(window.begin)},
+          {"freeze_call_ms", milliseconds(window.freeze_call)},
+          {"transaction_ms", milliseconds(window.transaction)},
+          {"thaw_call_ms", milliseconds(window.thaw_call)},
+          {"frozen_ms", milliseconds(window.frozen)},
+          {"total_ms", milliseconds(window.total)}};
+}
+
+Json disk_json(const CopiedDisk& copied) {
+  const qmp::Disk& disk = copied.disk;
+  Json chain = Json::array();
+  for (const qmp::ImageLayer& layer : disk.chain)
+    chain.push_back({{"path", layer.path}, {"format", layer.format}});
+  return {{"name", disk.name},
+          {"device", disk.device},
+          {"qdev", disk.qdev},
+          {"node", disk.node},
+          {"format", disk.chain.front().format},
+          {"source", std::move(chain)},
+          {"virtual_size", disk.virtual_size},
+          {"file", copied.file},
+          {"file_format", "qcow2"},
+          {"backing", nullptr},
+          {"bytes", copied.bytes},
+          {"sha256", copied.sha256}};
+}
+
+}  // namespace
+
+Json BackupRun::manifest() const {
+  std::uint64_t bytes = 0;
+  Json disks = Json::array();
+  for (const CopiedDisk& copied : copied_) {
+    bytes += copied.bytes;
+    disks.push_back(disk_json(copied));
+  }
+  Json skipped = Json::array();
+  for (const qmp::SkippedDevice& device : graph_.skipped)
+    skipped.push_back({{"device", device.name}, {"reason", device.reason}});
+  const auto now = std::chrono::system_clock::now();
+  return {
+      {"schema", repository::kManifestSchema},
+      {"holdfast", HOLDFAST_VERSION},
+      {"id", draft_->id()},
+      {"vm", settings_.vm},
+      {"method", std::string(strategy_->name())},
+      {"kind", "full"},
+      {"begin", base::format_time(begin_)},
+      {"end", base::format_time(now)},
+      {"level", std::string(name_of(verdict_.level))},
+      {"required", settings_.require},
+      {"preferred", settings_.prefer},
+      {"evidence", evidence_json(evidence_, verdict_)},
+      {"window", window_json(evidence_.window)},
+      {"copy", {{"duration_ms", milliseconds(copy_end_ - copy_begin_)}, {"bytes", bytes}}},
+      {"disks", std::move(disks)},
+      {"skipped", std::move(skipped)},
+      {"qemu", {{"version", monitor_->version()}, {"qemu_img", qemu_img_version_}}},
+      {"verified",
+       {{"at", base::format_time(now)}, {"images", "qemu-img check"}, {"checksums", "sha256"}}}};
+}
+
+}  // namespace holdfast::host::run

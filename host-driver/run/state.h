@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+//
+// The state directory: one lock and at most one journal per machine.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "config/settings.h"
+#include "repository/lock.h"
+
+namespace holdfast::host::run {
+
+[[nodiscard]] std::string journal_path(const config::Settings& settings);
+// Makes the directory if need be. kLocked if another run has it.
+[[nodiscard]] base::Result<repository::Lock> lock_machine(const config::Settings& settings);
+
+}  // namespace holdfast::host::run

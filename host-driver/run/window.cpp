@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#include "run/window.h"
+
+#include "qga/fsfreeze.h"
+
+namespace holdfast::host::run {
+
+using base::Deadline;
+using base::Error;
+using base::ErrorCode;
+using base::Millis;
+using base::Result;
+
+namespace {
+
+// Beyond the sum of all bounds inside: what the scheduler may take on a busy host.
+constexpr Millis kMargin{2000};
+// How long the driver itself tries to thaw after something went wrong.
+constexpr Millis kRescue{60000};
+
+base::MonoTime now() {
+  return std::chrono::steady_clock::now();
+}
+
+Millis window_bound(const config::Settings& settings) {
+  return settings.freeze_timeout + settings.snapshot_timeout + settings.agent_timeout +
+         settings.thaw_timeout + kMargin;
+}
+
+Result<void> rescue(const config::Settings& settings, std::optional<qga::Agent>& agent,
+                    Guardian& guardian) {
+  // Time for this as well; if the guardian is gone, there is all the more reason to go on.
+  (void)guardian.arm(kRescue + kMargin);
+  return qga::thaw_for_sure(agent, settings.agent, Deadline::in(kRescue));
+}
+
+void take(const config::Settings& settings, snapshot::Strategy& strategy, WindowOutcome& outcome) {
+  const auto begin = now();
+  outcome.tried = true;
+  auto taken = strategy.take(Deadline::in(settings.snapshot_timeout));
+  outcome.transaction = now() - begin;
+  if (!taken) outcome.snapshot_error = std::move(taken).error();
+}
+
+// After a thaw that reported an error: did it thaw all the same, as it does when a hook complains?
+bool is_thawed(qga::Agent& agent, const config::Settings& settings) {
+  const auto state = qga::freeze_state(agent, Deadline::in(settings.agent_timeout));
+  return state && *state == qga::FreezeState::kThawed;
+}
+
+Result<void> end_window(const config::Settings& settings, std::optional<qga::Agent>& agent,
+                        Guardian& guardian, WindowOutcome& outcome) {
+  const auto begin = now();
+  auto thawed = qga::thaw(*agent, Deadline::in(settings.thaw_timeout));
+  outcome.thaw_call = now() - begin;
+  if (thawed) {
+    outcome.thaw_count = *thawed;
+    return {};
+  }
+  outcome.hook_status = qga::hook_status(thawed.error());
+  outcome.thaw_error = std::move(thawed).error();
+  if (outcome.thaw_error->code() == ErrorCode::kGuest && is_thawed(*agent, settings)) return {};
+  return rescue(settings, agent, guardian);
+}
+
+}  // namespace
+
+Result<WindowOutcome> run_window(const config::Settings& settings, std::optional<qga::Agent>& agent,
+                                 Guardian& guardian, snapshot::Strategy& strategy,
+                                 const std::stop_token& stop) {
+  WindowOutcome outcome;
+  if (auto armed = guardian.arm(window_bound(settings)); !armed) return std::move(armed).error();
+  outcome.attempted = true;
+  outcome.begin = std::chrono::system_clock::now();
+  const auto sent = now();
+  auto frozen = qga::freeze(*agent, Deadline::in(settings.freeze_timeout), stop);
+  const auto answered = now();
+  outcome.freeze_call = answered - sent;
+
+  Result<void> thawed;
+  if (!frozen) {
+    outcome.freeze_error = std::move(frozen).error();
+    // It may still come true, or have left a lock behind: thaw all the same.
+    thawed = rescue(settings, agent, guardian);
+  } else {
+    outcome.freeze_count = *frozen;
+    if (*frozen > 0 && !stop.stop_requested()) {
+      take(settings, strategy, outcome);
+      const auto state = qga::freeze_state(*agent, Deadline::in(settings.agent_timeout));
+      outcome.frozen_after = state && *state == qga::FreezeState::kFrozen;
+    }
+    thawed = end_window(settings, agent, guardian, outcome);
+  }
+  const auto ended = now();
+  outcome.frozen = ended - answered;
+  outcome.total = ended - sent;
+  if (!thawed) return std::move(thawed).error();
+  guardian.dismiss();
+  return outcome;
+}
+
+WindowOutcome take_unfrozen(const config::Settings& settings, snapshot::Strategy& strategy,
+                            WindowOutcome before) {
+  if (!before.attempted) before.begin = std::chrono::system_clock::now();
+  take(settings, strategy, before);
+  return before;
+}
+
+}  // namespace holdfast::host::run

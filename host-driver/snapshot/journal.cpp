@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#include "snapshot/journal.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/file.h"
+#include "base/text.h"
+
+namespace holdfast::host::snapshot {
+
+using base::Error;
+using base::ErrorCode;
+using base::Json;
+using base::Result;
+
+namespace {
+
+constexpr int kSchema = 1;
+constexpr std::size_t kLimit = std::size_t{1} << 20U;
+
+Result<JournalDisk> parse_disk(const Json& entry) {
+  JournalDisk disk;
+  struct Field {
+    const char* key;
+    std::string* value;
+  };
+  for (const Field& field :
+       {Field{"name", &disk.name}, Field{"overlay_node", &disk.overlay_node},
+        Field{"overlay_path", &disk.overlay_path}, Field{"base_node", &disk.base_node},
+        Field{"base_path", &disk.base_path}}) {
+    auto text = base::string_member(entry, field.key);
+    if (!text) return std::move(text).error();
+    *field.value = std::move(*text);
+  }
+  const auto committed = base::bool_member(entry, "committed");
+  if (!committed) return committed.error();
+  disk.committed = *committed;
+  return disk;
+}
+
+}  // namespace
+
+Json to_json(const Journal& journal) {
+  Json disks = Json::array();
+  for (const JournalDisk& disk : journal.disks) {
+    disks.push_back({{"name", disk.name},
+                     {"overlay_node", disk.overlay_node},
+                     {"overlay_path", disk.overlay_path},
+                     {"base_node", disk.base_node},
+                     {"base_path", disk.base_path},
+                     {"committed", disk.committed}});
+  }
+  return {{"schema", kSchema},
+          {"run", journal.run},
+          {"method", journal.method},
+          {"may_be_taken", journal.may_be_taken},
+          {"disks", std::move(disks)}};
+}
+
+Result<Journal> parse_journal(std::string_view text) {
+  const auto json = base::parse_json(text, {kLimit, 8});
+  if (!json) return json.error();
+  const auto schema = base::integer_member(*json, "schema");
+  auto run = base::string_member(*json, "run");
+  auto method = base::string_member(*json, "method");
+  const auto may_be_taken = base::bool_member(*json, "may_be_taken");
+  const auto disks = base::array_member(*json, "disks");
+  if (!schema) return schema.error();
+  if (*schema != kSchema) return Error(ErrorCode::kUnsupported, "its schema is not 1");
+  if (!run) return std::move(run).error();
+  if (!method) return std::move(method).error();
+  if (!may_be_taken) return may_be_taken.error();
+  if (!disks) return disks.error();
+  Journal journal{std::move(*run), std::move(*method), *may_be_taken, {}};
+  for (const Json& entry : **disks) {
+    auto disk = parse_disk(entry);
+    if (!disk) return std::move(disk).error();
+    journal.disks.push_back(std::move(*disk));
+  }
+  return journal;
+}
+
+Result<std::optional<Journal>> JournalFile::load() const {
+  const auto text = base::read_file(path_, kLimit);
+  if (!text) {
+    if (text.error().code() == ErrorCode::kNotFound) return std::optional<Journal>();
+    return text.error();
+  }
+  auto journal = parse_journal(*text);
+  if (!journal) {
+    return Error(ErrorCode::kCorrupt, "unable to read the journal '" + base::printable(path_) + "'")
+        .with_hint("it names the overlays of an interrupted run; look at them before removing it")
+        .caused_by(std::move(journal).error());
+  }
+  return std::optional<Journal>(std::move(*journal));
+}
+
+Result<void> JournalFile::save(const Journal& journal) const {
+  return base::write_file(path_, base::to_document(to_json(journal)), 0600, base::Durable::kYes);
+}
+
+Result<void> JournalFile::remove() const {
+  if (::unlink(path_.c_str()) != 0 && errno != ENOENT) {
+    return base::errno_error(errno, "unable to remove '" + base::printable(path_) + "'");
+  }
+  return {};
+}
+
+}  // namespace holdfast::host::snapshot

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//
+// Takes overlays away again, whatever state they are in: asks QEMU what is really there, and does
+// the rest. The same code ends a run that went well and one that was killed at any step:
+//
+//   on top of a disk       active commit: wait for ready, job-complete, concluded, dismiss
+//   attached, on no disk   never used, or committed: blockdev-del
+//   only a file            never used, or committed: unlink
+//   only a file, and QEMU was restarted after it may have been used: refused, it may hold what the
+//                          guest wrote last
+//
+// Threads, errors: as Strategy. Interrupted or out of time it leaves the jobs running in QEMU and
+// the journal in place; the next call goes on from there.
+#pragma once
+
+#include <map>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "qmp/block_graph.h"
+#include "qmp/client.h"
+#include "qmp/jobs.h"
+#include "snapshot/journal.h"
+
+namespace holdfast::host::snapshot {
+
+// Names of nodes and files that are ours: "holdfast-1f3a9c0b-0" (QEMU allows 31 characters),
+// "web1.vda.holdfast-1f3a9c0b.qcow2".
+inline constexpr std::string_view kNodePrefix = "holdfast-";
+inline constexpr std::string_view kOverlayMark = ".holdfast-";
+inline constexpr std::string_view kOverlaySuffix = ".qcow2";
+
+[[nodiscard]] std::string overlay_node(const std::string& run, std::size_t index);
+
+class OverlaySettler {
+ public:
+  OverlaySettler(qmp::Client& monitor, const JournalFile& file) : monitor_(monitor), file_(file) {}
+
+  [[nodiscard]] base::Result<void> settle(Journal& journal, base::Deadline deadline,
+                                          const std::stop_token& stop);
+  // What the journal on disk says, and what stands in the block graph without a journal. What was
+  // done, a line for each.
+  [[nodiscard]] base::Result<std::vector<std::string>> recover(base::Deadline deadline,
+                                                               const std::stop_token& stop);
+
+ private:
+  // What QEMU says is there.
+  struct State {
+    std::set<std::string> nodes;
+    std::set<std::string> roots;
+  };
+
+  [[nodiscard]] base::Result<State> look();
+  [[nodiscard]] base::Result<void> start_commit(const JournalDisk& disk);
+  [[nodiscard]] base::Result<void> finish_commit(Journal& journal, JournalDisk& disk,
+                                                 base::Deadline deadline,
+                                                 const std::stop_token& stop);
+  [[nodiscard]] base::Result<void> remove_overlay(const Journal& journal, const JournalDisk& disk,
+                                                  const State& state);
+  [[nodiscard]] base::Result<Journal> find_strays(const Journal& known);
+
+  qmp::Client& monitor_;
+  const JournalFile& file_;
+};
+
+}  // namespace holdfast::host::snapshot

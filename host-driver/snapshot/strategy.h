@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+//
+// One way to get all disks of a machine at one instant, to be copied from and to be done with.
+//
+//   check ── prepare ── take ── sources … copy … ── settle
+//               └── settle: also after a failure of any call, and when take() never came
+//
+// Everything slow stands in prepare(); between freeze and thaw only take() is called. What a
+// strategy leaves on disk or in QEMU it writes into the journal first, so that the next run, or
+// `holdfast recover`, can finish or undo it.
+//
+// Threads: one at a time. Ownership: borrows its context, which outlives it.
+// Errors: what an administrator will read; name the disk.
+#pragma once
+
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "image/qemu_img.h"
+#include "qmp/block_graph.h"
+#include "qmp/client.h"
+#include "snapshot/journal.h"
+
+namespace holdfast::host::snapshot {
+
+struct StrategyContext {
+  qmp::Client& monitor;
+  image::QemuImg& images;
+  JournalFile& journal;
+  std::string vm;
+  // Ends the names of nodes and files of this run: eight hexadecimal digits.
+  std::string run;
+  // Empty: beside each image.
+  std::string overlay_directory;
+  // Free space that must be there for what the guest writes meanwhile, in percent of its disks.
+  int overlay_reserve = 0;
+};
+
+// Where a disk of the instant is read from.
+struct Source {
+  qmp::Disk disk;
+  // For qemu-img, see image::source_of().
+  std::string image;
+};
+
+class Strategy {
+ public:
+  explicit Strategy(StrategyContext context) : context_(std::move(context)) {}
+  Strategy(const Strategy&) = delete;
+  Strategy& operator=(const Strategy&) = delete;
+  virtual ~Strategy() = default;
+
+  // As in the manifest.
+  [[nodiscard]] virtual std::string_view name() const = 0;
+
+  // Will this method do for these disks? Changes nothing. Keeps the graph for the calls below.
+  [[nodiscard]] virtual base::Result<void> check(const qmp::BlockGraph& graph) = 0;
+
+  [[nodiscard]] virtual base::Result<void> prepare(base::Deadline deadline,
+                                                   const std::stop_token& stop) = 0;
+
+  // The instant. One request to QEMU, for all disks or none. After kTimedOut it may or may not have
+  // happened; settle() finds out.
+  [[nodiscard]] virtual base::Result<void> take(base::Deadline deadline) = 0;
+
+  [[nodiscard]] virtual base::Result<std::vector<Source>> sources() = 0;
+
+  // Leaves nothing of this run in QEMU or on disk, and loses nothing that the guest wrote. On
+  // failure the journal says what is left. May be repeated.
+  [[nodiscard]] virtual base::Result<void> settle(base::Deadline deadline,
+                                                  const std::stop_token& stop) = 0;
+
+  // The same for what an earlier run left, found in the journal and in the block graph; one line
+  // for each thing done.
+  [[nodiscard]] virtual base::Result<std::vector<std::string>> recover(
+      base::Deadline deadline, const std::stop_token& stop) = 0;
+
+ protected:
+  [[nodiscard]] StrategyContext& context() { return context_; }
+  [[nodiscard]] const StrategyContext& context() const { return context_; }
+
+ private:
+  StrategyContext context_;
+};
+
+}  // namespace holdfast::host::snapshot

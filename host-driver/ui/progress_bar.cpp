@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+#include "ui/progress_bar.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace holdfast::host::ui {
+
+namespace {
+
+constexpr base::Millis kLeastPause{100};
+constexpr std::size_t kUsualWidth = 80;
+constexpr std::size_t kLabelWidth = 28;
+
+std::size_t terminal_width() {
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kUsualWidth;
+  return size.ws_col;
+}
+
+}  // namespace
+
+std::string format_bar(const std::string& label, double percent, std::size_t width) {
+  const double within = std::clamp(percent, 0.0, 100.0);
+  std::string line = label.substr(0, kLabelWidth);
+  line.resize(kLabelWidth + 1, ' ');
+  char tail[16];
+  std::snprintf(tail, sizeof tail, "] %3d%%", static_cast<int>(within));
+  const std::string end(tail);
+  if (width < line.size() + end.size() + 10) return line + end.substr(1);
+  const std::size_t room = std::min<std::size_t>(width - line.size() - end.size() - 2, 60);
+  const auto filled = static_cast<std::size_t>(within / 100 * static_cast<double>(room));
+  return line + "[" + std::string(filled, '#') + std::string(room - filled, ' ') + end;
+}
+
+void ProgressBar::update(const std::string& label, double percent) {
+  if (!shown_) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (drawn_ && label == last_label_ && percent < 100 && now - last_draw_ < kLeastPause) return;
+  last_label_ = label;
+  last_draw_ = now;
+  drawn_ = true;
+  // \033[K: what a longer line left behind.
+  (void)std::fprintf(stderr, "\r%s\033[K", format_bar(label, percent, terminal_width()).c_str());
+  (void)std::fflush(stderr);
+}
+
+void ProgressBar::clear() {
+  if (!drawn_) return;
+  drawn_ = false;
+  (void)std::fputs("\r\033[K", stderr);
+  (void)std::fflush(stderr);
+}
+
+bool terminal_attached() {
+  return ::isatty(STDERR_FILENO) == 1;
+}
+
+}  // namespace holdfast::host::ui
