@@ -122,8 +122,8 @@ Result<void> MysqlPlugin::wait_out_long_statements(const Patience& patience) {
           std::max_element(running->begin(), running->end(),
                            [](const auto& one, const auto& other) { return one.age < other.age; });
       return Error(ErrorCode::kBusy, description_of(*oldest))
-          .with_hint("let it end, or raise long-statement-wait (" +
-                     base::format_duration(settings_.long_statement_wait) + ")");
+          .with_hint("let it end, or raise long-statement-wait, which is " +
+                     base::format_duration(settings_.long_statement_wait));
     }
     const Deadline next = Deadline::in(kLongStatementInterval).earlier_of(give_up);
     if (auto paused = sessions_.control().pause(next, patience); !paused) return paused;

@@ -53,7 +53,8 @@ bool delays_lock(const ServerVersion& version, std::string_view statement) {
 std::string description_of(const RunningStatement& statement) {
   return "session " + std::to_string(statement.session) + " of user '" +
          base::printable(statement.user, 80) + "' has been running a statement for " +
-         std::to_string(statement.age.count() / 1000) + " s";
+         std::to_string(statement.age.count() / 1000) + "." +
+         std::to_string(statement.age.count() % 1000 / 100) + " s";
 }
 
 }  // namespace holdfast::mysql

@@ -26,7 +26,7 @@ struct RunningStatement {
 // What the text does not give away (a function that writes) is left to lock-timeout.
 [[nodiscard]] bool delays_lock(const ServerVersion& version, std::string_view statement);
 
-// "session 12 of user 'app' has been running a statement for 17 s"
+// "session 12 of user 'app' has been running a statement for 17.2 s"
 [[nodiscard]] std::string description_of(const RunningStatement& statement);
 
 }  // namespace holdfast::mysql

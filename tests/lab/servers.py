@@ -68,7 +68,8 @@ class Session:
         self._lines = queue.Queue()
         self._pending = 0
         self._serial = 0
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self):
         for line in self._process.stdout:
@@ -125,6 +126,8 @@ class Session:
             self._process.kill()
         self._process.wait(10)
         self._process.stdin.close()
+        self._reader.join(10)
+        self._process.stdout.close()
 
     def __enter__(self):
         return self
@@ -156,6 +159,16 @@ class Server:
         for path in (self.data, self.run_directory):
             self._give(path)
         self._initialised = False
+
+    def adopt(self, data):
+        """Before start(): takes a copy of another server's data directory instead of a new one."""
+        shutil.rmtree(self.data)
+        shutil.copytree(data, self.data, symlinks=True)
+        for root, directories, files in os.walk(self.data):
+            for name in directories + files:
+                self._give(os.path.join(root, name))
+        self._give(self.data)
+        self._initialised = True
 
     def _give(self, path):
         if os.geteuid() == 0:

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: MIT
+"""The mysql plugin's lock on a real MariaDB: what it holds, what it waits for, how its loss shows."""
+
+import getpass
+import os
+import time
+import unittest
+
+from driver import Driver, Refused
+from lab import servers, testing
+
+ENGINES = ("InnoDB", "Aria", "MyISAM")
+SLACK = 300  # milliseconds, for a busy machine
+
+
+class MysqlLock(unittest.TestCase):
+    server_options = ()
+    binlog = True
+
+    @classmethod
+    def setUpClass(cls):
+        cls.db = servers.MariaDb(options=cls.server_options, binlog=cls.binlog)
+        cls.addClassCleanup(cls.db.close)
+        cls.db.start()
+        cls.db.run("CREATE DATABASE shop;" + "".join(
+            f"CREATE TABLE shop.{engine} (a INT) ENGINE={engine};" for engine in ENGINES))
+        cls.db.run("INSERT INTO shop.InnoDB VALUES (1), (2), (3)")
+
+    def plugin(self, **settings):
+        driver = Driver("mysql", socket=self.db.socket, user=getpass.getuser(), **settings)
+        self.addCleanup(driver.close)
+        driver.configure()
+        return driver
+
+    def session(self):
+        session = self.db.session()
+        self.addCleanup(session.close)
+        return session
+
+    def assert_writable(self, within=2):
+        for engine in ENGINES:
+            self.db.run(f"INSERT INTO shop.{engine} VALUES (0)", timeout=within)
+
+    def assert_refused(self, code, line, call):
+        with self.assertRaises(Refused) as refused:
+            call()
+        self.assertEqual((refused.exception.code, str(refused.exception)), (code, line))
+        return refused.exception
+
+
+class Lock(MysqlLock):
+    def test_it_holds_writers_of_every_engine_and_ddl_but_no_reader(self):
+        plugin = self.plugin()
+        plugin.freeze()
+        writers = []
+        for statement in [f"INSERT INTO shop.{engine} VALUES (7)" for engine in ENGINES] + [
+                "CREATE TABLE shop.created (a INT)", "ALTER TABLE shop.InnoDB ADD COLUMN b INT"]:
+            writers.append(self.session())
+            writers[-1].send(statement)
+        for writer in writers:
+            self.assertTrue(writer.blocked_for(0.2))
+        for engine in ENGINES:
+            self.assertEqual(self.db.run(f"SELECT COUNT(*) FROM shop.{engine} WHERE a = 7"), ["0"])
+        plugin.check()
+        plugin.release()
+        for writer in writers:
+            writer.finish(5)
+        self.db.run("DROP TABLE shop.created; ALTER TABLE shop.InnoDB DROP COLUMN b;"
+                    + "".join(f"DELETE FROM shop.{engine} WHERE a = 7;" for engine in ENGINES))
+
+    def test_a_commit_of_an_open_transaction_waits_for_the_release(self):
+        transaction = self.session()
+        transaction.run("BEGIN; INSERT INTO shop.InnoDB VALUES (8)")
+        plugin = self.plugin()
+        before = plugin.freeze().position
+        transaction.send("COMMIT")
+        self.assertTrue(transaction.blocked_for(0.2))
+        self.assertEqual(plugin.check().position, before)
+        plugin.release()
+        transaction.finish(5)
+
+    def test_a_long_read_delays_nothing(self):
+        reader = self.session()
+        reader.send("SELECT SLEEP(3), a FROM shop.InnoDB LIMIT 1")
+        self.wait_until_running("SELECT SLEEP")
+        plugin = self.plugin(long_statement_threshold="100ms")
+        time.sleep(0.15)  # the statement has to be older than the threshold
+        start = time.monotonic()
+        plugin.freeze()
+        self.assertLess(time.monotonic() - start, 1)
+        plugin.release()
+
+    def wait_until_running(self, text):
+        deadline = time.monotonic() + 5
+        while self.db.run("SELECT COUNT(*) FROM information_schema.processlist WHERE COMMAND = "
+                          f"'Query' AND INFO LIKE '{text}%'") == ["0"]:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+
+    def test_a_long_statement_is_waited_for_and_then_the_freeze_is_refused(self):
+        updater = self.session()
+        number = updater.run("SELECT CONNECTION_ID()")[0]
+        updater.send("UPDATE shop.InnoDB SET a = a + SLEEP(0.8)")
+        self.wait_until_running("UPDATE")
+        time.sleep(0.15)  # the statement has to be older than the threshold
+        plugin = self.plugin(long_statement_threshold="100ms", long_statement_wait="300ms")
+        with self.assertRaises(Refused) as refused:
+            plugin.prepare()
+        self.assertEqual(refused.exception.code, "busy")
+        self.assertRegex(
+            str(refused.exception),
+            rf"^unable to prepare 'mysql:test': session {number} of user '{getpass.getuser()}' has "
+            r"been running a statement for \d\.\d s \(let it end, or raise long-statement-wait, "
+            r"which is 300ms\)$")
+        self.assertGreater(refused.exception.ms, 290)
+        self.assertLess(refused.exception.ms, 300 + SLACK)
+        # Nobody was stalled meanwhile, and nothing is left.
+        self.assert_writable(within=1)
+        plugin.rollback()
+        updater.finish(20)
+
+    def test_a_long_statement_that_ends_in_time_lets_the_freeze_go_on(self):
+        updater = self.session()
+        updater.send("UPDATE shop.Aria SET a = SLEEP(0.6) + 1 LIMIT 1")
+        self.db.run("INSERT INTO shop.InnoDB VALUES (0)")
+        plugin = self.plugin(long_statement_threshold="100ms", long_statement_wait="10s")
+        plugin.freeze()
+        plugin.check()
+        plugin.release()
+        updater.finish(5)
+
+    def test_it_never_waits_longer_than_lock_timeout_behind_a_statement(self):
+        updater = self.session()
+        updater.send("UPDATE shop.InnoDB SET a = a + SLEEP(0.8)")
+        self.wait_until_running("UPDATE")
+        self.refused_by_lock_timeout()
+        self.assert_writable(within=1)
+        updater.finish(20)
+
+    def test_it_never_waits_longer_than_lock_timeout_behind_lock_tables(self):
+        locker = self.session()
+        locker.run("LOCK TABLES shop.MyISAM WRITE")
+        self.refused_by_lock_timeout()
+        self.db.run("INSERT INTO shop.InnoDB VALUES (0)", timeout=1)
+        locker.close()
+        self.assert_writable()
+
+    def refused_by_lock_timeout(self):
+        plugin = self.plugin(lock_timeout="400ms", long_statement_threshold="1h")
+        plugin.prepare()
+        with self.assertRaises(Refused) as refused:
+            plugin.hold()
+        self.assertRegex(
+            str(refused.exception),
+            r"^unable to lock tables on 'mysql:test': timed out after \d+ ms \(a statement or LOCK "
+            r"TABLES of another session is in the way; see lock-timeout and long-statement-wait\)$")
+        self.assertEqual(refused.exception.code, "timed-out")
+        self.assertGreater(refused.exception.ms, 300)
+        self.assertLess(refused.exception.ms, 400 + SLACK)
+
+    def test_a_failed_lock_leaves_a_plugin_that_works_again(self):
+        locker = self.session()
+        locker.run("LOCK TABLES shop.MyISAM WRITE")
+        plugin = self.plugin(lock_timeout="200ms")
+        plugin.prepare()
+        with self.assertRaises(Refused):
+            plugin.hold()
+        locker.run("UNLOCK TABLES")
+        plugin.probe()
+        plugin.freeze()
+        plugin.check()
+        plugin.release()
+        self.assert_writable()
+
+
+class Position(MysqlLock):
+    def test_the_recorded_position_is_that_of_the_restored_server(self):
+        writer = self.session()
+        writer.run("CREATE TABLE shop.steps (a INT PRIMARY KEY) ENGINE=InnoDB;"
+                   "CREATE TABLE shop.mirror (a INT PRIMARY KEY) ENGINE=Aria TRANSACTIONAL=0")
+        for step in range(200):
+            writer.run(f"INSERT INTO shop.steps VALUES ({step});"
+                       f"INSERT INTO shop.mirror VALUES ({step})")
+        plugin = self.plugin()
+        position = plugin.freeze().position
+        # A stopped process writes nothing: its files are a snapshot.
+        self.db.pause()
+        restored = servers.MariaDb()
+        self.addCleanup(restored.close)
+        try:
+            restored.adopt(self.db.data)
+        finally:
+            self.db.resume()
+        plugin.check()
+        plugin.release()
+        log = os.path.join(restored.data, position["binlog-file"])
+        self.assertEqual(os.path.getsize(log), int(position["binlog-position"]))
+        restored.start()
+        self.assertEqual(restored.run("SELECT @@gtid_binlog_pos"), [position["gtid"]])
+        self.assertEqual(restored.run("SELECT COUNT(*) FROM shop.steps"), ["200"])
+        self.assertEqual(restored.run("SELECT COUNT(*) FROM shop.mirror"), ["200"])
+        self.assertIn("OK", restored.run("CHECK TABLE shop.mirror")[-1])
+
+    def test_a_rotation_of_the_binary_log_is_seen(self):
+        plugin = self.plugin()
+        position = plugin.freeze().position
+        self.db.run("FLUSH BINARY LOGS")
+        rotated = self.db.run("SHOW MASTER STATUS")[0].split("\t")[0]
+        self.assert_refused(
+            "hold-lost", "the lock on 'mysql:test' was lost: binlog-file was "
+            f"{position['binlog-file']} and is {rotated} (something wrote in spite of the lock, or "
+            "rotated the binary log)", plugin.check)
+        plugin.release()
+        self.assert_writable()
+
+
+class Loss(MysqlLock):
+    def test_a_killed_session_is_seen_at_once_and_at_the_check(self):
+        plugin = self.plugin()
+        number = plugin.freeze().identity["session_id"]
+        self.assertFalse(plugin.watch(0))
+        self.db.run(f"KILL {number}")
+        self.assertTrue(plugin.watch(2000))
+        self.assert_refused("hold-lost", "the lock on 'mysql:test' was lost: the server has ended "
+                            f"session {number}", plugin.check)
+        self.assert_writable()
+        plugin.release()
+
+    def test_the_server_tells_the_owner_of_the_lock_from_others(self):
+        # What the proof rests on (mysql_hold.h): if a server version ends this, the check is void.
+        with self.db.session() as session:
+            session.run("BACKUP STAGE START")
+            session.run("BACKUP STAGE END")
+            session.run("FLUSH TABLES WITH READ LOCK")
+            with self.assertRaisesRegex(servers.ServerError, "ERROR 1223"):
+                session.run("BACKUP STAGE START")
+            session.run("UNLOCK TABLES")
+            session.run("BACKUP STAGE START")
+            session.run("BACKUP STAGE END")
+
+    def test_a_server_that_was_restarted_is_another_one(self):
+        plugin = self.plugin()
+        held = plugin.freeze().identity
+        time.sleep(1.1)  # the server counts its uptime in seconds
+        self.db.restart()
+        self.assertTrue(plugin.watch(0))
+        self.assert_refused("hold-lost", "the lock on 'mysql:test' was lost: the server has ended "
+                            f"session {held['session_id']}", plugin.check)
+        plugin.release()
+        self.assertNotEqual(plugin.probe().identity["server_uuid"], held["server_uuid"])
+        plugin.freeze()
+        plugin.release()
+
+    def test_a_server_that_crashed_is_seen(self):
+        plugin = self.plugin()
+        plugin.freeze()
+        self.db.kill()
+        try:
+            self.assertTrue(plugin.watch(1000))
+            with self.assertRaisesRegex(Refused, "^the lock on 'mysql:test' was lost: "):
+                plugin.check()
+            plugin.release()
+            self.assert_refused(
+                "unreachable", f"unable to connect to 'mysql:test' at '{self.db.socket}': Can't "
+                f"connect to local server through socket '{self.db.socket}' (111) (2002) (is the "
+                "server running, and is this where it listens?)", plugin.probe)
+        finally:
+            self.db.start()
+        plugin.probe()
+
+    def test_a_daemon_that_dies_leaves_no_lock(self):
+        plugin = self.plugin()
+        plugin.freeze()
+        plugin.kill()
+        self.assert_writable()
+
+
+class LazyRedo(MysqlLock):
+    server_options = ("--innodb-flush-log-at-trx-commit=0", "--innodb-flush-log-at-timeout=2")
+
+    def test_the_redo_log_is_flushed_under_the_lock(self):
+        plugin = self.plugin()
+        self.assertEqual(
+            plugin.probe().warnings, ["innodb_flush_log_at_trx_commit is 0: a freeze may wait for "
+                                      "up to a second under the lock"])
+        self.db.run("INSERT INTO shop.InnoDB SELECT seq FROM seq_1_to_20000")
+        plugin.freeze()
+        self.assertEqual(self.db.run(
+            "SELECT MAX(VARIABLE_VALUE * 1) - MIN(VARIABLE_VALUE * 1) < 1000 FROM "
+            "information_schema.global_status WHERE VARIABLE_NAME IN "
+            "('Innodb_lsn_current', 'Innodb_lsn_flushed')"), ["1"])
+        plugin.release()
+
+
+class NoBinaryLog(MysqlLock):
+    binlog = False
+
+    def test_there_is_no_position_and_the_lock_holds_all_the_same(self):
+        plugin = self.plugin()
+        self.assertEqual(plugin.probe().warnings, [
+            "the binary log is off: there is no position to record and compare"])
+        self.assertEqual(plugin.freeze().position, {})
+        writer = self.session()
+        writer.send("INSERT INTO shop.Aria VALUES (1)")
+        self.assertTrue(writer.blocked_for(0.2))
+        self.assertEqual(plugin.check().position, {})
+        plugin.release()
+        writer.finish(5)
+
+
+if __name__ == "__main__":
+    if servers.MariaDb.missing():
+        testing.skip_all(servers.MariaDb.missing())
+    testing.main()
