@@ -44,8 +44,9 @@ class Deadline {
   // What is left, never negative, rounded up to the next millisecond: a wait that is rounded down
   // would spin through its last millisecond.
   [[nodiscard]] Millis remaining() const {
-    const auto left = at_ - std::chrono::steady_clock::now();
-    return left.count() <= 0 ? Millis{0} : std::chrono::ceil<Millis>(left);
+    // Compared before they are subtracted: the distance to the clock's ends does not fit.
+    const MonoTime now = std::chrono::steady_clock::now();
+    return at_ <= now ? Millis{0} : std::chrono::ceil<Millis>(at_ - now);
   }
   // The same as poll(2) takes it.
   [[nodiscard]] int poll_timeout() const;

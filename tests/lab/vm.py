@@ -96,7 +96,7 @@ class Disk:
         return ["-blockdev", f"driver={self.format_name},node-name={self.name},"
                 f"read-only={read_only},discard=unmap,file.driver=file,"
                 f"file.filename={self.path}",
-                "-device", f"virtio-blk-pci,drive={self.name},id=disk-{self.name}"]
+                "-device", f"virtio-blk-pci,drive={self.name},id={self.name}"]
 
 
 class Guest:

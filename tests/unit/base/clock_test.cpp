@@ -29,6 +29,12 @@ TEST(Deadline, BeyondWhatPollTakesIsCutToItsMost) {
             std::numeric_limits<int>::max());
 }
 
+TEST(Deadline, AtTheEndsOfTheClockHasPassedOrHasNot) {
+  EXPECT_EQ(Deadline(MonoTime::min()).remaining(), Millis{0});
+  EXPECT_EQ(Deadline(MonoTime::min()).poll_timeout(), 0);
+  EXPECT_GT(Deadline(MonoTime::max()).remaining(), Millis{0});
+}
+
 TEST(Deadline, EarlierOfTwoIsTheSmaller) {
   const Deadline soon = Deadline::in(1s);
   const Deadline late = Deadline::in(2s);
