@@ -149,9 +149,9 @@ int main(int argc, char** argv) {
   }
   std::cout << base::to_line({{"ok", true}, {"kib", resident_kib()}}) << std::endl;
   void* module = ::dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
-  const auto entry = module == nullptr ? nullptr
-                                       : reinterpret_cast<api::ModuleEntry>(
-                                             ::dlsym(module, api::kModuleEntry));
+  const auto entry = module == nullptr
+                         ? nullptr
+                         : reinterpret_cast<api::ModuleEntry>(::dlsym(module, api::kModuleEntry));
   if (entry == nullptr) {
     std::cerr << ::dlerror() << '\n';
     return 1;
