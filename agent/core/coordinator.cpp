@@ -281,7 +281,7 @@ Event Coordinator::renew(const std::stop_token& given_up) {
                         "a second freeze took over the locks before any thaw"};
   world_.log.warn("window {} had no thaw; its locks are taken over by window {}", old.id,
                   window_->id());
-  unsettled_ = to_json(old);
+  unsettled_.push_back(to_json(old));
   {
     const PhaseTimer phase(window_->record(), world_.clock, "arm");
     expires_at_ = world_.clock.now() + settings_.max_hold;
@@ -357,7 +357,7 @@ void Coordinator::conclude() {
     shown_.last = json;
     shown_.window.clear();
   }
-  unsettled_ = std::move(json);
+  unsettled_.push_back(std::move(json));
   window_.reset();
 }
 
@@ -373,7 +373,7 @@ void Coordinator::report() {
     if (auto written = world_.journal.write_last(left); !written) {
       world_.log.warn("{}, continuing", written.error().one_line());
     }
-    unsettled_ = std::move(left);
+    if (left.contains("window")) unsettled_.push_back(std::move(left));
     disarm_owed_ = !settings_.without_filesystems;
   }
   world_.journal.forget_left_open();
@@ -387,8 +387,8 @@ void Coordinator::settle() {
       world_.log.warn("{}, continuing", disarmed.error().one_line());
     }
   }
-  if (const auto record = std::exchange(unsettled_, std::nullopt); record && record->contains("window")) {
-    if (auto written = world_.journal.write_done(*record); !written) {
+  for (const Json& record : std::exchange(unsettled_, {})) {
+    if (auto written = world_.journal.write_done(record); !written) {
       world_.log.warn("{}, continuing", written.error().one_line());
     }
   }

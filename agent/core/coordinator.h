@@ -130,8 +130,8 @@ class Coordinator {
   base::MonoTime budget_end_{};
   base::Millis grace_{};
   base::Millis reserve_{};
-  // Written under the lock, still to be completed on disk.
-  std::optional<base::Json> unsettled_;
+  // Records that have ended, still to be completed on disk.
+  std::vector<base::Json> unsettled_;
   bool disarm_owed_ = false;
 
   mutable std::mutex shown_mutex_;

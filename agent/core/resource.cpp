@@ -65,9 +65,7 @@ Resource::Resource(Traits traits, std::unique_ptr<api::Plugin> plugin, const bas
       clock_(clock),
       bell_(bell),
       changed_(std::move(changed)),
-      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      next_probe_(base::MonoTime::min()),
-      last_probe_(base::MonoTime::min()) {
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (!wake_.valid()) throw std::runtime_error("no descriptor for a resource's wake-up");
 }
 

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+//
+// A coordinator amid fakes: any number of servers, filesystems in memory, a journal in a directory
+// of the test's own, and time-outs short enough to be waited for.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/process_runner.h"
+#include "core/coordinator.h"
+#include "support/call_log.h"
+#include "support/fake_clock.h"
+#include "support/fake_dead_man.h"
+#include "support/fake_fs_freezer.h"
+#include "support/fake_plugin.h"
+#include "support/temporary_directory.h"
+
+namespace holdfast::core {
+
+class CoordinatorTest : public ::testing::Test {
+ protected:
+  static constexpr base::Millis kFreezeTimeout{400};
+  static constexpr base::Millis kThawTimeout{400};
+  static constexpr base::Millis kMaxHold{60'000};
+
+  CoordinatorTest();
+  ~CoordinatorTest() override;
+
+  // Adds the server "fake:NAME"; before the first call of coordinator().
+  support::FakeServer& add(const std::string& name, bool required = true, std::int64_t order = 0);
+  // Made when first asked for, with all resources ready.
+  Coordinator& coordinator();
+  // Ends it as a crash would, without a word, and begins anew on the same directories.
+  void crash();
+
+  [[nodiscard]] base::Result<void> freeze() { return coordinator().freeze({}); }
+  [[nodiscard]] base::Result<void> thaw();
+  // The error's code and text, or "ok".
+  [[nodiscard]] static std::string said(const base::Result<void>& result);
+  [[nodiscard]] std::vector<std::string> locked() const;
+  // What the host would fetch.
+  [[nodiscard]] base::Json last_record() const;
+  [[nodiscard]] base::Json disk_record() const;
+  [[nodiscard]] bool marker_exists() const;
+  // Waits until this is so, at most ten seconds.
+  template <typename Condition>
+  void await(Condition condition) {
+    ASSERT_TRUE(bell_.wait_until(std::chrono::steady_clock::now() + std::chrono::seconds(10),
+                                 [&] { return condition(); }));
+  }
+  [[nodiscard]] std::string state_of(const std::string& resource);
+
+  support::TemporaryDirectory directory_;
+  support::FakeClock clock_;
+  support::CallLog calls_;
+  support::FakeFsFreezer filesystems_{calls_};
+  support::FakeDeadMan dead_man_{calls_};
+  std::vector<std::shared_ptr<support::FakeServer>> servers_;
+
+ private:
+  struct Plan {
+    Resource::Traits traits;
+    std::shared_ptr<support::FakeServer> server;
+  };
+
+  base::SystemProcessRunner processes_;
+  Bell bell_;
+  std::vector<Plan> plans_;
+  std::shared_ptr<LogRing> ring_;
+  std::unique_ptr<spdlog::logger> log_;
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<Coordinator> coordinator_;
+};
+
+}  // namespace holdfast::core

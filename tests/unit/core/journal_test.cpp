@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+#include "core/journal.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/file.h"
+#include "support/temporary_directory.h"
+
+namespace holdfast::core {
+namespace {
+
+class JournalTest : public ::testing::Test {
+ protected:
+  [[nodiscard]] std::string state(const std::string& name) const {
+    return directory_.file("state/" + name);
+  }
+  [[nodiscard]] std::string run(const std::string& name) const {
+    return directory_.file("run/" + name);
+  }
+  [[nodiscard]] Journal journal(std::size_t kept = 20) const {
+    Journal journal(directory_.file("state"), directory_.file("run"), kept);
+    EXPECT_TRUE(journal.open());
+    return journal;
+  }
+  [[nodiscard]] static base::Json record(const Journal& journal, const std::string& window) {
+    return {{"window", window}, {"boot", journal.boot()}, {"state", "held"}};
+  }
+  [[nodiscard]] static base::Json read(const std::string& path) {
+    const auto text = base::read_file(path, 100'000);
+    if (!text) return nullptr;
+    auto json = base::parse_json(*text);
+    return json ? *json : base::Json("not JSON");
+  }
+  [[nodiscard]] static bool exists(const std::string& path) {
+    return std::filesystem::exists(path);
+  }
+
+  support::TemporaryDirectory directory_;
+};
+
+TEST_F(JournalTest, WritesTheHeldRecordEverywhereForEverybodyToRead) {
+  Journal journal = this->journal();
+  ASSERT_TRUE(journal.write_held(record(journal, "w1")));
+  for (const std::string& path :
+       {state("records/w1.json"), state("freeze.json"), run("last.json"), run("window.json")}) {
+    EXPECT_EQ(read(path)["window"], "w1") << path;
+    struct stat status {};
+    ASSERT_EQ(::stat(path.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777U, 0644U) << path;
+  }
+  struct stat status {};
+  ASSERT_EQ(::stat(directory_.file("state/records").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0755U);
+}
+
+TEST_F(JournalTest, TakesTheMarkerAwayWithTheVerdict) {
+  Journal journal = this->journal();
+  base::Json done = record(journal, "w1");
+  ASSERT_TRUE(journal.write_held(done));
+  done["state"] = "done";
+  ASSERT_TRUE(journal.write_last(done));
+  EXPECT_FALSE(exists(run("window.json")));
+  EXPECT_EQ(read(run("last.json"))["state"], "done");
+  EXPECT_EQ(read(state("freeze.json"))["state"], "held");
+  ASSERT_TRUE(journal.write_done(done));
+  EXPECT_EQ(read(state("freeze.json"))["state"], "done");
+  EXPECT_EQ(read(state("records/w1.json"))["state"], "done");
+}
+
+TEST_F(JournalTest, FindsTheWindowThatAnEarlierDaemonLeftOpen) {
+  {
+    Journal journal = this->journal();
+    EXPECT_FALSE(journal.left_open());
+    ASSERT_TRUE(journal.write_held(record(journal, "w1")));
+  }
+  Journal next = journal();
+  ASSERT_TRUE(next.left_open());
+  EXPECT_EQ((*next.left_open())["window"], "w1");
+  next.forget_left_open();
+  EXPECT_FALSE(journal().left_open());
+}
+
+TEST_F(JournalTest, TakesAMarkerThatCannotBeReadForAMarker) {
+  (void)journal();
+  std::ofstream(run("window.json")) << "{ half";
+  EXPECT_TRUE(journal().left_open());
+}
+
+TEST_F(JournalTest, ForgetsAMarkerFromBeforeTheReboot) {
+  (void)journal();
+  std::ofstream(run("window.json")) << R"({"window":"w0","boot":"another"})";
+  EXPECT_FALSE(journal().left_open());
+  EXPECT_FALSE(exists(run("window.json")));
+}
+
+TEST_F(JournalTest, CountsWindowsSinceBootAcrossDaemons) {
+  {
+    Journal journal = this->journal();
+    EXPECT_EQ(journal.next_sequence(), 1U);
+    EXPECT_EQ(journal.next_sequence(), 2U);
+  }
+  EXPECT_EQ(journal().next_sequence(), 3U);
+}
+
+TEST_F(JournalTest, KeepsOnlySoManyRecordsTheNewestOnes) {
+  Journal journal = this->journal(2);
+  for (int i = 1; i <= 4; ++i) {
+    const std::string name = "w" + std::to_string(i);
+    ASSERT_TRUE(journal.write_done(record(journal, name)));
+    // The order is that of modification, which a fast test has to make visible.
+    std::filesystem::last_write_time(
+        state("records/" + name + ".json"),
+        std::filesystem::file_time_type::clock::now() + std::chrono::seconds(i - 10));
+  }
+  ASSERT_TRUE(journal.write_done(record(journal, "w5")));
+  const auto recent = journal.recent(10);
+  ASSERT_EQ(recent.size(), 2U);
+  EXPECT_EQ(recent[0]["window"], "w5");
+  EXPECT_EQ(recent[1]["window"], "w4");
+  EXPECT_EQ(journal.recent(1).size(), 1U);
+}
+
+TEST_F(JournalTest, LeavesOutARecordThatCannotBeRead) {
+  Journal journal = this->journal();
+  ASSERT_TRUE(journal.write_done(record(journal, "w1")));
+  std::ofstream(state("records/broken.json")) << "no";
+  ASSERT_EQ(journal.recent(10).size(), 1U);
+}
+
+TEST_F(JournalTest, SaysWhereItCouldNotWrite) {
+  Journal journal = this->journal();
+  std::filesystem::remove_all(directory_.file("state"));
+  const auto written = journal.write_held(record(journal, "w1"));
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().text(), "unable to create a file beside '" + state("records/w1.json") +
+                                        "': No such file or directory");
+  EXPECT_FALSE(exists(run("window.json")));
+}
+
+}  // namespace
+}  // namespace holdfast::core
