@@ -174,7 +174,8 @@ std::vector<std::string> verb_names() {
 std::vector<std::string> own_option_names() {
   Invocation unused;
   std::vector<std::string> names;
-  for (const auto& option : own_options(unused).options())
+  const po::options_description options = own_options(unused);
+  for (const auto& option : options.options())
     names.push_back(option->long_name());
   return names;
 }

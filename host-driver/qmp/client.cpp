@@ -77,7 +77,11 @@ Result<Json> Client::execute(std::string_view command, Json arguments, Deadline 
   for (;;) {
     auto message = receive(deadline, stop);
     if (!message) return named(command, std::move(message).error());
-    if (keep_event(*message)) continue;
+    if (keep_event(*message)) {
+      // Events without end must not outlast the deadline.
+      if (!deadline.passed()) continue;
+      return named(command, Error(ErrorCode::kTimedOut, "timed out waiting for an answer"));
+    }
     const auto answered = base::string_member(*message, "id");
     if (!answered) {
       // QEMU leaves the id out only where it could not read the command at all.

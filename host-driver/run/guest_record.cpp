@@ -17,6 +17,8 @@ namespace {
 constexpr std::size_t kDepth = 12;
 constexpr std::size_t kTextLimit = 400;
 constexpr std::size_t kKeyLimit = 80;
+// It becomes part of a manifest, which must stay readable whatever a guest puts in here.
+constexpr std::size_t kKeptLimit = std::size_t{128} << 10U;
 
 // The same document, every text printable and short. Depth was bounded when it was parsed.
 Json cleaned(const Json& value) {
@@ -47,6 +49,10 @@ Result<GuestRecord> parse_guest_record(std::string_view text) {
   if (!parsed) return parsed.error();
   GuestRecord record;
   record.document = cleaned(*parsed);
+  if (base::to_line(record.document).size() > kKeptLimit) {
+    return Error(ErrorCode::kTooLarge,
+                 "the guest's record is larger than " + base::format_bytes(kKeptLimit));
+  }
   const Json& json = record.document;
   const auto schema = base::integer_member(json, "schema");
   const auto sequence = base::integer_member(json, "sequence");

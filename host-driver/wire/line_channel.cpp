@@ -2,15 +2,14 @@
 #include "wire/line_channel.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
-#include <cstdint>
 
 #include "base/text.h"
 #include "base/unix_socket.h"
+#include "base/waker.h"
 
 namespace holdfast::host::wire {
 
@@ -36,11 +35,7 @@ bool LineChannel::take_line(std::string& line) {
 }
 
 Result<std::string> LineChannel::receive(Deadline deadline, const std::stop_token& stop) {
-  const base::UniqueFd stopped(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  const std::stop_callback on_stop(stop, [&] {
-    const std::uint64_t one = 1;
-    (void)!::write(stopped.get(), &one, sizeof one);
-  });
+  base::Waker waker;
   std::string line;
   for (;;) {
     if (take_line(line)) {
@@ -48,12 +43,12 @@ Result<std::string> LineChannel::receive(Deadline deadline, const std::stop_toke
       return line;
     }
     if (buffer_.size() > limit_) break;
-    std::array<pollfd, 2> watched{{{fd_.get(), POLLIN, 0}, {stopped.get(), POLLIN, 0}}};
-    const int ready = ::poll(watched.data(), watched.size(), deadline.poll_timeout());
-    if (ready < 0 && errno != EINTR) return base::errno_error(errno, "unable to wait");
-    if ((watched[1].revents & POLLIN) != 0) return Error(ErrorCode::kCancelled, "interrupted");
-    if (ready == 0) return Error(ErrorCode::kTimedOut, "timed out waiting for an answer");
-    if (ready < 0) continue;
+    if (auto ready = waker.wait(fd_.get(), POLLIN, deadline, stop); !ready) {
+      if (ready.error().code() == ErrorCode::kTimedOut) {
+        return Error(ErrorCode::kTimedOut, "timed out waiting for an answer");
+      }
+      return std::move(ready).error();
+    }
     std::array<char, 16384> piece{};
     const ssize_t count = ::recv(fd_.get(), piece.data(), piece.size(), MSG_DONTWAIT);
     if (count > 0) {

@@ -29,7 +29,11 @@ class Monitor:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(30)
-        self.socket.connect(path)
+        try:
+            self.socket.connect(path)
+        except OSError:
+            self.socket.close()
+            raise
         self.stream = self.socket.makefile("rw", encoding="utf-8")
         json.loads(self.stream.readline())
         self.execute("qmp_capabilities")

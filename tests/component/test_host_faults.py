@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: MIT
+"""The driver dies, or its surroundings do: never a frozen guest, never a worse disk."""
+
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+from host_case import MIB, VM, HostCase, Killer
+from lab import testing
+from support.qemu_machine import same_content
+from support.qmp_proxy import Cut
+
+THAWED_WITHIN = 2.0
+
+
+class HostKilled(HostCase):
+    """kill -9 at each step: the guardian thaws within two seconds, the next run clears up."""
+
+    STEPS = [("before", "blockdev-add"), ("after", "blockdev-add"),
+             ("agent", "guest-fsfreeze-freeze"), ("frozen", None),
+             ("before", "transaction"), ("after", "transaction"),
+             ("agent", "guest-fsfreeze-status"), ("agent", "guest-fsfreeze-thaw"),
+             ("convert", None), ("check", None),
+             ("before", "block-commit"), ("after", "block-commit"),
+             ("before", "job-complete"), ("after", "job-complete"),
+             ("before", "job-dismiss"), ("after", "job-dismiss"),
+             ("before", "blockdev-del"), ("after", "blockdev-del")]
+
+    def arm(self, where, command, killer):
+        """Puts the killer at the step; settings for the run."""
+        if where == "before":
+            self.proxy.before[command] = killer
+        elif where == "after":
+            self.proxy.after[command] = killer
+        elif where == "frozen":
+            self.agent.on_freeze = killer
+        elif where == "agent":
+            def behave(agent, request):
+                # The status is asked for before the freeze too; the one inside the window is meant.
+                if command != "guest-fsfreeze-status" or agent.frozen:
+                    killer()
+                return agent.respond(request)
+            self.agent.behaviours[command] = behave
+        else:
+            return {"qemu_img": self.qemu_img((where, "kill -9 $PPID; exit 1"))}
+        return {}
+
+    def check_step(self, where, command):
+        killer = Killer()
+        settings = self.arm(where, command, killer)
+        process = self.start_host("backup", VM, **settings)
+        killer.aim(process)
+        process.wait(60)
+        self.assertEqual(process.returncode, -signal.SIGKILL)
+        died = time.monotonic()
+        self.assertTrue(self.agent.wait_until(
+            lambda: not self.agent.frozen, THAWED_WITHIN), "still frozen")
+        # A freeze that was on its way may come true after the death; it must not stay.
+        if where == "agent" and command == "guest-fsfreeze-freeze":
+            self.assertTrue(self.agent.wait_until(lambda: self.agent.thawed_at, THAWED_WITHIN))
+            self.assertTrue(self.agent.wait_until(lambda: not self.agent.frozen, THAWED_WITHIN))
+        if self.agent.froze_at and self.agent.froze_at > died:
+            self.assertLess(self.agent.thawed_at - self.agent.froze_at, THAWED_WITHIN)
+        self.proxy.before.clear()
+        self.proxy.after.clear()
+        self.agent.behaviours.clear()
+        self.agent.on_freeze = None
+        self.machine.write("data", 7, 0, MIB)
+        self.machine.write("sys", 8, 0, MIB)
+        self.back_up()
+        self.assert_nothing_left()
+        out = self.path("out-" + "-".join(filter(None, (where, command))))
+        done = self.run_host("restore", VM, "latest", "--to", out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for disk, image in self.machine.images.items():
+            self.assertTrue(same_content((f"{out}/{disk}.qcow2", "qcow2"), image), disk)
+
+    def test_killed_at_each_step(self):
+        self.through_proxy()
+        for where, command in self.STEPS:
+            with self.subTest(where=where, command=command):
+                self.check_step(where, command)
+
+    def test_a_stopped_driver_is_killed_and_the_guest_thawed(self):
+        killer = Killer(signal.SIGSTOP)
+        self.agent.on_freeze = killer
+        process = self.start_host("backup", VM, freeze_timeout="1s", snapshot_timeout="1s",
+                                  agent_timeout="1s", thaw_timeout="1s")
+        killer.aim(process)
+        self.assertTrue(self.agent.wait_until(lambda: self.agent.froze_at, 20))
+        self.assertTrue(self.agent.wait_until(lambda: not self.agent.frozen, 10))
+        self.assertLess(self.agent.thawed_at - self.agent.froze_at, 6 + THAWED_WITHIN)
+        self.assertEqual(process.wait(20), -signal.SIGKILL)
+        self.agent.on_freeze = None
+        self.back_up()
+        self.assert_nothing_left()
+
+    def test_recover_does_what_the_next_run_would(self):
+        self.through_proxy()
+        killer = Killer()
+        self.proxy.before["job-complete"] = killer
+        process = self.start_host("backup", VM)
+        killer.aim(process)
+        process.wait(60)
+        self.proxy.before.clear()
+        done = self.run_host("status", VM)
+        self.assertIn("holdfast recover", done.stdout)
+        done = self.run_host("recover", VM)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("finished the interrupted run", done.stdout)
+        self.assertIn("removed the unfinished", done.stdout)
+        self.assert_nothing_left()
+        self.assertIn("nothing to recover", self.run_host("recover", VM).stdout)
+
+    def test_overlays_are_taken_away_even_without_their_journal(self):
+        self.through_proxy()
+        killer = Killer()
+        self.proxy.before["block-commit"] = killer
+        process = self.start_host("backup", VM)
+        killer.aim(process)
+        process.wait(60)
+        self.proxy.before.clear()
+        os.unlink(os.path.join(self.state, VM + ".json"))
+        self.machine.write("data", 9, 0, MIB)
+        self.back_up()
+        self.assert_nothing_left()
+
+    def test_an_overlay_of_a_machine_that_was_restarted_is_kept(self):
+        self.through_proxy()
+        killer = Killer()
+        self.proxy.before["block-commit"] = killer
+        process = self.start_host("backup", VM)
+        killer.aim(process)
+        process.wait(60)
+        self.proxy.before.clear()
+        self.machine.stop()
+        overlays = [name for name in os.listdir(self.machine.directory) if ".holdfast-" in name]
+        self.assertEqual(len(overlays), 2)
+        self.machine.start()
+        line = self.failing(self.run_host("backup", VM))
+        self.assertIn("is not attached any more", line)
+        self.assertIn("qemu-img commit", line)
+        self.assertEqual(sorted(overlays), sorted(
+            name for name in os.listdir(self.machine.directory) if ".holdfast-" in name))
+
+
+class HostSignals(HostCase):
+    def interrupted(self, process):
+        _, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1, errors)
+        self.assertEqual(self.published(), [])
+        self.assert_nothing_left()
+
+    def test_sigterm_during_the_copy_ends_cleanly(self):
+        script = self.qemu_img(("convert", f": > {self.path('copying')}; exec sleep 60"))
+        process = self.start_host("backup", VM, qemu_img=script)
+        limit = time.monotonic() + 30
+        while not os.path.exists(self.path("copying")) and time.monotonic() < limit:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        self.interrupted(process)
+
+    def test_sigint_inside_the_window_thaws_first(self):
+        killer = Killer(signal.SIGINT)
+        self.agent.on_freeze = killer
+        process = self.start_host("backup", VM)
+        killer.aim(process)
+        self.interrupted(process)
+
+    def test_sigterm_while_the_agent_is_silent_thaws_as_well(self):
+        killer = Killer(signal.SIGTERM)
+
+        def freeze(agent, request):
+            agent.respond(request)
+            killer()
+            return None
+        self.agent.behaviours["guest-fsfreeze-freeze"] = freeze
+        process = self.start_host("backup", VM)
+        killer.aim(process)
+        self.interrupted(process)
+
+
+class HostAgentMisbehaves(HostCase):
+    """Bounded time, one clear line, nothing frozen, nothing left."""
+
+    def fails_within(self, seconds, **settings):
+        begin = time.monotonic()
+        line = self.failing(self.run_host("backup", VM, **settings))
+        self.assertLess(time.monotonic() - begin, seconds)
+        self.assertEqual(self.published(), [])
+        self.assert_nothing_left()
+        return line
+
+    def test_never_answers(self):
+        for command in ("guest-sync-delimited", "guest-fsfreeze-status"):
+            self.agent.behaviours[command] = lambda agent, request: None
+            self.assertIn("timed out", self.fails_within(20, agent_timeout="500ms"))
+            self.agent.behaviours.clear()
+
+    def test_is_not_there(self):
+        self.agent.stop()
+        self.assertIn("unable to reach the guest agent", self.fails_within(10))
+
+    def test_answers_the_freeze_late(self):
+        def freeze(agent, request):
+            time.sleep(2.5)
+            return agent.respond(request)
+        self.agent.behaviours["guest-fsfreeze-freeze"] = freeze
+        self.assertIn("timed out", self.fails_within(30, freeze_timeout="1s"))
+        self.assertEqual(self.agent.count("guest-fsfreeze-freeze"), 1)
+        self.assertIsNotNone(self.agent.thawed_at)
+
+    def test_freezes_and_never_says_so(self):
+        def freeze(agent, request):
+            agent.respond(request)
+        self.agent.behaviours["guest-fsfreeze-freeze"] = freeze
+        self.fails_within(20, freeze_timeout="1s")
+        self.assertIsNotNone(self.agent.thawed_at)
+
+    def test_answers_nonsense(self):
+        for answer in (b"rubbish\n", b"\x00\x01\x02\n", b"[]\n", b"{}\n", b"null\n",
+                       b'{"return": "three"}\n', b'{"return": -3}\n', b'{"return": 1e400}\n',
+                       b'{"return": 123456789012345678901234567890}\n',
+                       b'{"return": ' + b"[" * 10000 + b"]" * 10000 + b"}\n",
+                       b'{"error": []}\n', b'{"error": {"desc": "\\u001b[2J"}}\n'):
+            with self.subTest(answer=answer[:40]):
+                def freeze(agent, request, answer=answer):
+                    agent.respond(request)
+                    return answer
+                self.agent.behaviours["guest-fsfreeze-freeze"] = freeze
+                self.assertNotIn("\x1b", self.fails_within(20))
+
+    def test_floods_and_never_ends_its_line(self):
+        def flood(agent, request):
+            agent.respond(request)
+            return b"x" * (8 << 20)
+        self.agent.behaviours["guest-fsfreeze-freeze"] = flood
+        self.fails_within(30)
+
+    def test_answers_with_wrong_numbers(self):
+        self.agent.behaviours["guest-sync-delimited"] = lambda agent, request: {"return": 42}
+        self.assertIn("timed out", self.fails_within(20, agent_timeout="500ms"))
+
+    def test_closes_at_each_command(self):
+        for command in ("guest-sync-delimited", "guest-info", "guest-fsfreeze-freeze"):
+            with self.subTest(command=command):
+                def close(agent, request):
+                    raise OSError
+                self.agent.behaviours[command] = close
+                settings = {"timeout": 120}
+                process = self.start_host("backup", VM)
+                self.assertTrue(self.agent.wait_until(
+                    lambda name=command: self.agent.count(name) > 0, 20))
+                if command == "guest-fsfreeze-freeze":
+                    self.agent.behaviours.clear()
+                _, errors = process.communicate(timeout=settings["timeout"])
+                self.assertEqual(process.returncode, 1, errors)
+                self.agent.behaviours.clear()
+                self.assert_nothing_left()
+                self.agent.commands.clear()
+
+    def test_late_answers_of_an_earlier_client_are_discarded(self):
+        self.agent.unsent = b'{"return": {}}\n' * 17 + b'{"return": 7}\n{"retu'
+        self.back_up()
+
+    def test_is_frozen_already(self):
+        self.agent.frozen = True
+        line = self.failing(self.run_host("backup", VM))
+        self.assertIn("frozen already", line)
+        self.assertTrue(self.agent.frozen)
+        self.assertEqual(self.run_host("thaw", VM).returncode, 0)
+        self.back_up()
+
+    def test_the_record_is_hostile(self):
+        from support import fake_qga
+        for record in (b"", b"\xff\xfe", b"[" * 100000, b'{"schema": 1}', b"x" * (3 << 20),
+                       b'{"schema":1,"sequence":1,"boot":"b","state":"done","x":'
+                       + b"[1]" * 1000 + b"}"):
+            with self.subTest(record=record[:30]):
+                def thaw(agent, request, record=record):
+                    answer = agent.respond(request)
+                    agent.files[fake_qga.RECORD] = record
+                    return answer
+                self.agent.behaviours["guest-fsfreeze-thaw"] = thaw
+                self.failing(self.run_host("backup", VM), 3)
+                self.agent.files.clear()
+                self.assert_nothing_left()
+
+
+class HostMonitorMisbehaves(HostCase):
+    def test_closes_at_each_command(self):
+        proxy = self.through_proxy()
+
+        def cut():
+            raise Cut
+        for hooks in (proxy.before, proxy.after):
+            for command in ("qmp_capabilities", "query-block", "blockdev-add", "transaction",
+                            "block-commit", "job-complete", "job-dismiss", "blockdev-del"):
+                with self.subTest(command=command, after=hooks is proxy.after):
+                    hooks[command] = cut
+                    self.failing(self.run_host("backup", VM))
+                    self.assertFalse(self.agent.frozen)
+                    hooks.clear()
+                    self.back_up()
+                    self.assert_nothing_left()
+
+    def test_is_in_use_by_somebody_else(self):
+        import socket
+        with socket.socket(socket.AF_UNIX) as other:
+            other.connect(self.machine.qmp)
+            other.recv(100)
+            line = self.failing(self.run_host("backup", VM, qmp_timeout="500ms"))
+        self.assertIn("is another one connected?", line)
+
+    def test_is_not_there(self):
+        self.machine.stop()
+        line = self.failing(self.run_host("backup", VM))
+        self.assertIn("unable to reach the QEMU monitor", line)
+
+
+class HostRepository(HostCase):
+    def test_that_is_not_ours_is_refused(self):
+        os.mkdir(self.repository)
+        with open(os.path.join(self.repository, "thesis.txt"), "w", encoding="utf-8"):
+            pass
+        line = self.failing(self.run_host("backup", VM))
+        self.assertIn("it is not one of Holdfast's", line)
+        self.assertEqual(os.listdir(self.repository), ["thesis.txt"])
+        self.assertEqual(self.agent.count("guest-fsfreeze-freeze"), 0)
+
+    def test_two_runs_at_once(self):
+        script = self.qemu_img(("convert", f": > {self.path('copying')}; "
+                                           f"while [ ! -e {self.path('go')} ]; do sleep 0.02; done"))
+        first = self.start_host("backup", VM, qemu_img=script)
+        self.assertTrue(self.agent.wait_until(lambda: self.agent.thawed_at, 30))
+        line = self.failing(self.run_host("backup", VM), 4)
+        self.assertIn(f"process {first.pid}", line)
+        line = self.failing(self.run_host("backup", VM, state_directory=self.path("other")), 4)
+        self.assertIn("in this repository", line)
+        open(self.path("go"), "w", encoding="utf-8").close()
+        _, errors = first.communicate(timeout=60)
+        self.assertEqual(first.returncode, 0, errors)
+        self.assert_nothing_left()
+
+    def test_bad_usage_is_status_2(self):
+        self.failing(self.run_host("bakcup", VM), 2)
+        self.failing(self.run_host("backup", "../evil"), 2)
+        self.failing(self.run_host("backup", VM, require="perhaps"), 2)
+        self.failing(self.run_host("backup", VM, repository=None), 2)
+        self.failing(self.run_host("backup", VM, qmp=None), 2)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "mounting a small filesystem needs root")
+class HostFullRepository(HostCase):
+    def setUp(self):
+        super().setUp()
+        os.mkdir(self.repository)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "none", self.repository],
+                       check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", self.repository], check=False)
+
+    def test_too_small_is_said_before_the_freeze(self):
+        self.machine.write("data", 1, 0, 48 * MIB)
+        line = self.failing(self.run_host("backup", VM))
+        self.assertIn("may be needed", line)
+        self.assertEqual(self.agent.count("guest-fsfreeze-freeze"), 0)
+        self.assert_nothing_left()
+
+    def test_filling_up_during_the_copy_leaves_nothing_half_done(self):
+        self.machine.write("data", 1, 0, 16 * MIB)
+
+        def fill():
+            with open(os.path.join(self.repository, "ballast"), "wb") as file:
+                file.write(b"x" * (30 * MIB))
+        self.agent.on_freeze = fill
+        line = self.failing(self.run_host("backup", VM))
+        self.assertIn("No space left on device", line)
+        self.assertEqual(self.published(), [])
+        self.assert_nothing_left()
+        os.unlink(os.path.join(self.repository, "ballast"))
+        self.agent.on_freeze = None
+        self.back_up()
+
+
+if __name__ == "__main__":
+    testing.main()

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""Stands between a QMP client and a real QEMU, and can do something at any command.
+
+`before[command]` and `after[command]` are functions called when the client's command has come in but
+not gone on, and when QEMU has answered but the client has not heard. One that raises Cut ends the
+connection there. One client at a time, as QEMU has it.
+"""
+
+import json
+import os
+import socket
+import threading
+
+
+class Cut(Exception):
+    """Raised by a hook: the connection ends here."""
+
+
+class QmpProxy:
+    def __init__(self, path, target):
+        self.path = path
+        self.target = target
+        self.before = {}
+        self.after = {}
+        self.commands = []
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(path)
+        self._server.listen(8)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def stop(self):
+        self._stopping = True
+        try:
+            self._server.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._server.close()
+        self._thread.join(5)
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+
+    def _serve(self):
+        while not self._stopping:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            with client, socket.socket(socket.AF_UNIX) as qemu:
+                try:
+                    qemu.connect(self.target)
+                    self._pump(client, qemu)
+                except (OSError, Cut):
+                    pass
+
+    def _pump(self, client, qemu):
+        names = {}
+        answers = threading.Thread(target=self._answers, args=(client, qemu, names), daemon=True)
+        answers.start()
+        try:
+            for line in client.makefile("rb"):
+                request = json.loads(line)
+                command = request["execute"]
+                self.commands.append(command)
+                names[request.get("id")] = command
+                self._call(self.before, command)
+                qemu.sendall(line)
+        finally:
+            for end in (qemu, client):
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+            answers.join(5)
+
+    def _answers(self, client, qemu, names):
+        try:
+            for line in qemu.makefile("rb"):
+                message = json.loads(line)
+                if "return" in message or "error" in message:
+                    self._call(self.after, names.get(message.get("id")))
+                client.sendall(line)
+        except (OSError, Cut, ValueError):
+            pass
+        finally:
+            for end in (client, qemu):
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    @staticmethod
+    def _call(hooks, command):
+        hook = hooks.get(command)
+        if hook is not None:
+            hook()

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+#include "repository/manifest.h"
+
+#include <gtest/gtest.h>
+
+#include "repository/paths.h"
+
+namespace holdfast::host::repository {
+namespace {
+
+using base::ErrorCode;
+using base::Json;
+
+Json good() {
+  return {{"schema", 1},
+          {"id", "20261120T182114Z-1f3a9c0b"},
+          {"vm", "web1"},
+          {"begin", "2026-11-20T18:21:14.000Z"},
+          {"level", "application"},
+          {"disks", Json::array({{{"name", "vda"},
+                                  {"file", "vda.qcow2"},
+                                  {"file_format", "qcow2"},
+                                  {"virtual_size", 10},
+                                  {"bytes", 20},
+                                  {"sha256", std::string(64, 'a')}}})}};
+}
+
+TEST(Manifest, ReadsWhatARunWrites) {
+  const auto manifest = parse_manifest(base::to_document(good()));
+  ASSERT_TRUE(manifest) << manifest.error().text();
+  EXPECT_EQ(manifest->vm, "web1");
+  EXPECT_EQ(manifest->level, Level::kApplication);
+  ASSERT_EQ(manifest->disks.size(), 1U);
+  EXPECT_EQ(manifest->disks[0].bytes, 20U);
+}
+
+TEST(Manifest, RefusesEveryMemberThatIsMissingOrWrong) {
+  for (const char* key : {"schema", "id", "vm", "begin", "level", "disks"}) {
+    Json missing = good();
+    missing.erase(key);
+    EXPECT_FALSE(parse_manifest(base::to_line(missing))) << key;
+    Json wrong = good();
+    wrong[key] = Json::object();
+    EXPECT_FALSE(parse_manifest(base::to_line(wrong))) << key;
+  }
+  for (const char* key : {"name", "file", "file_format", "virtual_size", "bytes", "sha256"}) {
+    Json missing = good();
+    missing["disks"][0].erase(key);
+    EXPECT_FALSE(parse_manifest(base::to_line(missing))) << key;
+    Json wrong = good();
+    wrong["disks"][0][key] = Json::array();
+    EXPECT_FALSE(parse_manifest(base::to_line(wrong))) << key;
+  }
+}
+
+TEST(Manifest, RefusesNamesThatLeadElsewhere) {
+  const auto refuses = [](const std::string& key, const Json& value) {
+    Json json = good();
+    json["disks"][0][key] = value;
+    const auto manifest = parse_manifest(base::to_line(json));
+    return !manifest && manifest.error().code() == ErrorCode::kCorrupt;
+  };
+  EXPECT_TRUE(refuses("file", "../../../etc/passwd"));
+  EXPECT_TRUE(refuses("file", "/etc/passwd"));
+  EXPECT_TRUE(refuses("file", "other.qcow2"));
+  EXPECT_TRUE(refuses("file_format", "raw"));
+  EXPECT_TRUE(refuses("name", ".."));
+  EXPECT_TRUE(refuses("name", "a/b"));
+  EXPECT_TRUE(refuses("name", ""));
+  EXPECT_TRUE(refuses("bytes", -1));
+  EXPECT_TRUE(refuses("sha256", "abc"));
+  Json json = good();
+  json["vm"] = "../x";
+  EXPECT_FALSE(parse_manifest(base::to_line(json)));
+  json = good();
+  json["id"] = "latest";
+  EXPECT_FALSE(parse_manifest(base::to_line(json)));
+}
+
+TEST(Manifest, RefusesADiskThatStandsTwiceAndABackupWithoutDisks) {
+  Json json = good();
+  json["disks"].push_back(json["disks"][0]);
+  const auto twice = parse_manifest(base::to_line(json));
+  ASSERT_FALSE(twice);
+  EXPECT_EQ(twice.error().text(), "unable to use the manifest: disk 'vda' stands twice");
+  json["disks"] = Json::array();
+  EXPECT_FALSE(parse_manifest(base::to_line(json)));
+}
+
+TEST(Manifest, SaysThatALaterSchemaIsNotForIt) {
+  Json json = good();
+  json["schema"] = 2;
+  const auto manifest = parse_manifest(base::to_line(json));
+  ASSERT_FALSE(manifest);
+  EXPECT_EQ(manifest.error().code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(manifest.error().text(),
+            "unable to use the manifest: its schema is 2, this program knows 1");
+}
+
+TEST(BackupId, IsMadeAndRecognised) {
+  const auto id = make_backup_id(base::WallTime(std::chrono::seconds(1795198874)));
+  ASSERT_TRUE(id);
+  EXPECT_TRUE(id->starts_with("20261120T182114Z-")) << *id;
+  EXPECT_TRUE(is_backup_id(*id));
+  for (const char* wrong :
+       {"", "latest", "20261120T182114Z", "20261120T182114Z-1f3a9c0", "20261120T182114Z-1f3a9c0bx",
+        "20261120T182114Z-1F3A9C0B", ".incomplete-20261120T182114Z-1f3a9c0b",
+        "20261120T182114Z-1f3a9c0b.failed"}) {
+    EXPECT_FALSE(is_backup_id(wrong)) << wrong;
+  }
+}
+
+TEST(Level, HasNamesInOrder) {
+  EXPECT_LT(*level_named("crash"), *level_named("filesystem"));
+  EXPECT_LT(*level_named("filesystem"), *level_named("application"));
+  EXPECT_EQ(level_named("APPLICATION"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace holdfast::host::repository

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+#include "repository/repository.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "base/file.h"
+#include "repository/draft.h"
+#include "repository/lock.h"
+#include "repository/paths.h"
+#include "support/temporary_directory.h"
+
+namespace holdfast::host::repository {
+namespace {
+
+namespace fs = std::filesystem;
+
+using base::ErrorCode;
+using base::Json;
+
+Json manifest(const std::string& id) {
+  return {{"schema", 1},
+          {"id", id},
+          {"vm", "web1"},
+          {"begin", "2026-11-20T18:21:14.000Z"},
+          {"level", "crash"},
+          {"disks", Json::array({{{"name", "vda"},
+                                  {"file", "vda.qcow2"},
+                                  {"file_format", "qcow2"},
+                                  {"virtual_size", 10},
+                                  {"bytes", 4},
+                                  {"sha256", std::string(64, 'a')}}})}};
+}
+
+class RepositoryTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto made = Repository::open_or_create(path_);
+    ASSERT_TRUE(made) << made.error().text();
+    repository_.emplace(std::move(*made));
+    auto directory = repository_->make_vm_directory("web1");
+    ASSERT_TRUE(directory);
+    vm_ = *directory;
+  }
+
+  void publish(const std::string& id) {
+    auto draft = Draft::create(vm_, id);
+    ASSERT_TRUE(draft);
+    ASSERT_TRUE(
+        base::write_file(draft->directory() + "/vda.qcow2", "data", 0600, base::Durable::kNo));
+    const auto published = draft->publish(manifest(id));
+    ASSERT_TRUE(published) << published.error().text();
+    EXPECT_EQ(*published, vm_ + "/" + id);
+  }
+
+  const std::string first_ = "20261120T182114Z-00000001";
+  const std::string second_ = "20261121T182114Z-00000002";
+  support::TemporaryDirectory directory_;
+  std::string path_ = directory_.path() + "/deep/repository";
+  std::optional<Repository> repository_;
+  std::string vm_;
+};
+
+TEST_F(RepositoryTest, IsMadeOfNothingAndOpenedAgain) {
+  EXPECT_TRUE(Repository::open(path_));
+  struct stat status {};
+  ASSERT_EQ(::stat(path_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0700U);
+}
+
+TEST_F(RepositoryTest, RefusesADirectoryThatIsNotOurs) {
+  const std::string foreign = directory_.file("foreign");
+  fs::create_directory(foreign);
+  ASSERT_TRUE(base::write_file(foreign + "/thesis.txt", "x", 0600, base::Durable::kNo));
+  const auto opened = Repository::open_or_create(foreign);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().text(),
+            "unable to use '" + foreign + "' as a repository: it is not one of Holdfast's");
+  EXPECT_FALSE(fs::exists(foreign + "/holdfast-repository"));
+  // Nor is a file, or a directory whose mark is only a link.
+  EXPECT_FALSE(Repository::open_or_create(foreign + "/thesis.txt"));
+  fs::create_symlink(foreign + "/thesis.txt", foreign + "/holdfast-repository");
+  EXPECT_FALSE(Repository::open_or_create(foreign));
+}
+
+TEST_F(RepositoryTest, ListsWhatIsPublishedOldestFirst) {
+  publish(second_);
+  publish(first_);
+  fs::create_directory(vm_ + "/20261121T182114Z-00000003.failed");
+  fs::create_directory(vm_ + "/.incomplete-20261121T182114Z-00000004");
+  const auto listing = repository_->list("web1");
+  ASSERT_TRUE(listing);
+  ASSERT_EQ(listing->backups.size(), 2U);
+  EXPECT_EQ(listing->backups[0].manifest.id, first_);
+  EXPECT_TRUE(listing->bad.empty());
+  EXPECT_EQ(*repository_->vms(), std::vector<std::string>{"web1"});
+}
+
+TEST_F(RepositoryTest, FindsByIdBeginningAndLatest) {
+  publish(first_);
+  publish(second_);
+  EXPECT_EQ(repository_->find("web1", "latest")->manifest.id, second_);
+  EXPECT_EQ(repository_->find("web1", "20261120")->manifest.id, first_);
+  EXPECT_EQ(repository_->find("web1", first_)->manifest.id, first_);
+  EXPECT_EQ(repository_->find("web1", "2026").error().code(), ErrorCode::kUsage);
+  EXPECT_EQ(repository_->find("web1", "").error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(repository_->find("web1", "../web1").error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(repository_->find("web2", "latest").error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(repository_->find("../web1", "latest").error().code(), ErrorCode::kUsage);
+}
+
+TEST_F(RepositoryTest, ShowsABackupWithoutAUsableManifest) {
+  publish(first_);
+  fs::create_directory(vm_ + "/" + second_);
+  const auto listing = repository_->list("web1");
+  ASSERT_TRUE(listing);
+  EXPECT_EQ(listing->backups.size(), 1U);
+  ASSERT_EQ(listing->bad.size(), 1U);
+  EXPECT_EQ(listing->bad[0].id, second_);
+}
+
+TEST_F(RepositoryTest, RefusesABackupUnderAForeignName) {
+  publish(first_);
+  fs::rename(vm_ + "/" + first_, vm_ + "/" + second_);
+  const auto found = repository_->find("web1", second_);
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code(), ErrorCode::kCorrupt);
+}
+
+TEST_F(RepositoryTest, FollowsNoLinkInside) {
+  publish(first_);
+  const auto backup = repository_->find("web1", first_);
+  ASSERT_TRUE(backup);
+  const repository::DiskEntry& disk = backup->manifest.disks[0];
+  EXPECT_TRUE(Repository::disk_path(*backup, disk));
+  fs::remove(backup->directory + "/vda.qcow2");
+  fs::create_symlink("/etc/passwd", backup->directory + "/vda.qcow2");
+  EXPECT_EQ(Repository::disk_path(*backup, disk).error().code(), ErrorCode::kRefused);
+  fs::create_directory_symlink(vm_, path_ + "/web2");
+  EXPECT_EQ(repository_->list("web2").error().code(), ErrorCode::kRefused);
+  fs::rename(backup->directory, directory_.file("moved"));
+  fs::create_directory_symlink(directory_.file("moved"), vm_ + "/" + first_);
+  EXPECT_EQ(repository_->find("web1", first_).error().code(), ErrorCode::kCorrupt);
+}
+
+TEST_F(RepositoryTest, NoticesAFileOfAnotherSize) {
+  publish(first_);
+  const auto backup = repository_->find("web1", first_);
+  ASSERT_TRUE(backup);
+  fs::resize_file(backup->directory + "/vda.qcow2", 3);
+  const auto path = Repository::disk_path(*backup, backup->manifest.disks[0]);
+  ASSERT_FALSE(path);
+  EXPECT_EQ(path.error().code(), ErrorCode::kCorrupt);
+}
+
+TEST_F(RepositoryTest, RemovesADraftThatIsNotPublished) {
+  {
+    const auto draft = Draft::create(vm_, first_);
+    ASSERT_TRUE(draft);
+    EXPECT_TRUE(fs::exists(draft->directory()));
+  }
+  EXPECT_TRUE(fs::is_empty(vm_));
+}
+
+TEST_F(RepositoryTest, NeverPublishesOverAnotherBackup) {
+  publish(first_);
+  auto draft = Draft::create(vm_, first_);
+  ASSERT_TRUE(draft);
+  const auto again = draft->publish(manifest(first_));
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code(), ErrorCode::kExists);
+  EXPECT_TRUE(repository_->find("web1", first_));
+}
+
+TEST_F(RepositoryTest, KeepsAFailedDraftUnderANameThatIsNoBackup) {
+  auto draft = Draft::create(vm_, first_);
+  ASSERT_TRUE(draft);
+  const auto kept = draft->keep_as_failed(manifest(first_));
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(*kept, vm_ + "/" + first_ + ".failed");
+  EXPECT_TRUE(repository_->list("web1")->backups.empty());
+}
+
+TEST_F(RepositoryTest, RemovesWhatIsIncompleteAndNothingElse) {
+  publish(first_);
+  fs::create_directory(vm_ + "/.incomplete-x");
+  fs::create_directory_symlink(directory_.path(), vm_ + "/.incomplete-link");
+  const auto removed = repository_->remove_incomplete("web1");
+  ASSERT_TRUE(removed);
+  EXPECT_EQ(removed->size(), 2U);
+  EXPECT_TRUE(repository_->find("web1", first_));
+  EXPECT_TRUE(fs::exists(directory_.path()));
+}
+
+TEST(Lock, IsHeldOnceAndNamesItsHolder) {
+  support::TemporaryDirectory directory;
+  const std::string path = directory.file("lock");
+  {
+    const auto first = Lock::acquire(path, "'web1'");
+    ASSERT_TRUE(first);
+    const auto second = Lock::acquire(path, "'web1'");
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code(), ErrorCode::kLocked);
+    EXPECT_EQ(second.error().text(),
+              "another run is at work on 'web1': process " + std::to_string(::getpid()));
+  }
+  EXPECT_TRUE(Lock::acquire(path, "'web1'"));
+}
+
+}  // namespace
+}  // namespace holdfast::host::repository
