@@ -34,6 +34,9 @@ Awaited await_calls(const std::vector<Resource*>& resources, Bell& bell,
   awaited.timed_out = !awake || std::chrono::steady_clock::now() >= patience.deadline;
   if (finished()) return awaited;
   const auto grace_from_now = [&] { return std::chrono::steady_clock::now() + patience.grace; };
+  // At the deadline calls come back by themselves, with a better reason than having been stopped.
+  const auto half = std::chrono::steady_clock::now() + patience.grace / 2;
+  if (!awake && bell.wait_until(half, finished)) return awaited;
   for (Resource* resource : resources) {
     if (!resource->finished()) resource->cancel();
   }

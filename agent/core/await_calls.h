@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Waits for calls that run on several resources at once, and ends those that do not end by
-// themselves: at the deadline they are asked to stop; a grace later they are interrupted; another
-// grace later they count as stuck, and the daemon has to end itself, since only the end of its
+// themselves: half a grace after the deadline they are asked to stop; a grace later they are
+// interrupted; another grace later they count as stuck, and the daemon has to end itself, since only the end of its
 // sessions is then sure to release what they hold.
 //
 // Threads: the coordinator's.

@@ -174,7 +174,8 @@ Result<void> Coordinator::check(std::stop_token given_up) {
 
 void Coordinator::budget(Millis span) {
   budget_end_ = std::chrono::steady_clock::now() + span;
-  grace_ = std::clamp<Millis>(span / 20, 50ms, 250ms);
+  grace_ = settings_.grace.count() > 0 ? settings_.grace
+                                       : std::clamp<Millis>(span / 20, 50ms, 250ms);
   // Kept back from the calls: two graces for those that hang, and time to let go of the rest.
   reserve_ = std::min<Millis>(span / 4, 2s);
 }

@@ -44,6 +44,9 @@ struct CoordinatorSettings {
   // Empty: found anew at each freeze.
   std::vector<std::string> filesystems;
   bool without_filesystems = false;
+  // How long a call may take to come back once it was stopped, and once it was interrupted; zero:
+  // a twentieth of the time-out, 50 to 250 ms.
+  base::Millis grace{};
 };
 
 // Borrowed, and outliving the coordinator.

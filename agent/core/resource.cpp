@@ -349,6 +349,7 @@ Error Resource::lost_error() const {
 
 void Resource::begin_check(Deadline deadline) {
   begin(deadline, [this, deadline](const std::stop_token&) -> Result<void> {
+    if (!hold_) return Error(ErrorCode::kHoldLost, "'" + traits_.name + "' is not held");
     // The last moment counts too: a loss that poll(2) would show now has not been noted yet.
     pollfd watched{current_watch_fd(), POLLRDHUP, 0};
     if (!lost_at() && watched.fd >= 0 && ::poll(&watched, 1, 0) > 0) on_watch(watched.revents);

@@ -82,7 +82,7 @@ base::Result<void> Daemon::start() {
   }
   core::CoordinatorSettings settings{config_.freeze_timeout, config_.thaw_timeout,
                                      config_.max_hold, config_.filesystems,
-                                     config_.without_filesystems};
+                                     config_.without_filesystems, {}};
   coordinator_ = std::make_unique<core::Coordinator>(
       std::move(settings),
       core::CoordinatorWorld{clock_, filesystems_, dead_man_, journal_, bell_, log_, *ring_},

@@ -41,7 +41,7 @@ Coordinator& CoordinatorTest::coordinator() {
         bell_, [this] { bell_.ring(); }));
   }
   coordinator_ = std::make_unique<Coordinator>(
-      CoordinatorSettings{kFreezeTimeout, kThawTimeout, kMaxHold, {"/fake"}, false},
+      CoordinatorSettings{kFreezeTimeout, kThawTimeout, kMaxHold, {"/fake"}, false, kGrace},
       CoordinatorWorld{clock_, filesystems_, dead_man_, *journal_, bell_, *log_, *ring_},
       std::move(resources));
   for (const Plan& plan : plans_)

@@ -26,6 +26,10 @@ class CoordinatorTest : public ::testing::Test {
   static constexpr base::Millis kFreezeTimeout{400};
   static constexpr base::Millis kThawTimeout{400};
   static constexpr base::Millis kMaxHold{60'000};
+  // Longer than a busy machine keeps a thread from running.
+  static constexpr base::Millis kGrace{300};
+  // Nothing may take longer, whatever hangs.
+  static constexpr base::Millis kLongest{3000};
 
   CoordinatorTest();
   ~CoordinatorTest() override;

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: MIT
+"""The guest's programs as processes: holdfastd, the hook, holdfastctl, holdfast-fsd, and a server of
+the test's own that stands in for the databases (tests/support/fake_module.cpp is its client)."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+from lab import testing
+
+HOLDFASTD = testing.built("agent/daemon/holdfastd")
+HOLDFASTCTL = testing.built("agent/ctl/holdfastctl")
+FSD = testing.built("agent/fs/holdfast-fsd")
+HOOK = testing.built("hooks/fsfreeze-hook")
+PLUGINS = os.path.dirname(testing.built("tests/plugins/holdfast-fake.so"))
+
+PATIENCE = 20
+
+
+class Database:
+    """Answers "ok" to everything unless told otherwise; knows what is locked, and by which session."""
+
+    def __init__(self, path):
+        self.path = path
+        self.script = {}
+        self.position = {}
+        self.calls = []
+        self._locked = {}
+        self._sessions = {}
+        self._changed = threading.Condition()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(path)
+        self._listener.listen(16)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        self._listener.close()
+
+    def locked(self):
+        with self._changed:
+            return sorted(self._locked)
+
+    def sessions(self):
+        with self._changed:
+            return sorted(self._sessions)
+
+    def end_session(self, resource):
+        """As a server does that restarts, or a KILL."""
+        with self._changed:
+            self._sessions[resource].shutdown(socket.SHUT_RDWR)
+
+    def wait(self, condition):
+        """Until condition(self) holds; looks after every call and every end of a session."""
+        deadline = time.monotonic() + PATIENCE
+        with self._changed:
+            while not condition(self):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError(f"after {self.calls}")
+                self._changed.wait(left)
+
+    def wait_unlocked(self):
+        self.wait(lambda db: not db._locked)
+
+    def wait_call(self, call):
+        self.wait(lambda db: call in db.calls)
+
+    def wait_session(self, resource):
+        self.wait(lambda db: f"{resource} probe" in db.calls and resource in db._sessions)
+
+    def _accept(self):
+        while True:
+            try:
+                session, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(session,), daemon=True).start()
+
+    def _serve(self, session):
+        resource = None
+        with contextlib.suppress(OSError), session, session.makefile("rw") as lines:
+            for line in lines:
+                resource, call = line.split()
+                with self._changed:
+                    self._sessions[resource] = session
+                    self.calls.append(f"{resource} {call}")
+                    answer = self.script.get(f"{resource} {call}", self._answer(resource, call))
+                    if answer is not None and answer.startswith("ok"):
+                        if call == "hold":
+                            self._locked[resource] = session
+                        elif call == "release":
+                            self._locked.pop(resource, None)
+                    self._changed.notify_all()
+                if answer is not None:
+                    lines.write(answer + "\n")
+                    lines.flush()
+        with self._changed:
+            if self._locked.get(resource) is session:
+                del self._locked[resource]
+            if self._sessions.get(resource) is session:
+                del self._sessions[resource]
+            self._changed.notify_all()
+
+    def _answer(self, resource, call):
+        if call in ("hold", "check"):
+            return f"ok {self.position.get(resource, 100)}"
+        return "ok"
+
+
+class AgentCase(unittest.TestCase):
+    maxDiff = None
+    settings = "freeze-timeout = 3s\nthaw-timeout = 3s\nmax-hold = 60s\nfilesystems = none\n"
+
+    def setUp(self):
+        self.directory = tempfile.mkdtemp(prefix="holdfast-agent-")
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        os.mkdir(self.path("resources.d"))
+        os.mkdir(self.path("run"))
+        self.database = Database(self.path("database.sock"))
+        self.addCleanup(self.database.close)
+        self.daemon = None
+        self.fsd = None
+        self.addCleanup(self._stop_all)
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notify.bind(self.path("notify.sock"))
+        self._notify.settimeout(PATIENCE)
+        self.addCleanup(self._notify.close)
+        self.configure()
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def configure(self, settings=None, more=""):
+        self.write("agent.conf",
+                   f"resource-directory = {self.path('resources.d')}\n"
+                   f"plugin-directory = {PLUGINS}\n"
+                   f"run-directory = {self.path('run')}\n"
+                   f"state-directory = {self.path('state')}\n"
+                   f"fs-socket = {self.path('fs.sock')}\n"
+                   f"{self.settings if settings is None else settings}{more}")
+
+    def resource(self, name, more=""):
+        self.write(f"resources.d/{name}.conf",
+                   f"plugin = fake\nsocket = {self.database.path}\n{more}")
+
+    # -- processes
+
+    def start(self, ready=("fake:a",), environment=None):
+        """holdfastd, until it says READY=1 and the named resources have been probed."""
+        log = open(self.path("daemon.log"), "a", encoding="utf-8")
+        self.addCleanup(log.close)
+        self.daemon = subprocess.Popen(
+            [HOLDFASTD, "--config", self.path("agent.conf")], stderr=log, stdin=subprocess.DEVNULL,
+            env={**os.environ, "NOTIFY_SOCKET": self.path("notify.sock"), **(environment or {})})
+        self.wait_notification("READY=1")
+        for resource in ready:
+            self.database.wait_session(resource)
+
+    def wait_notification(self, wanted):
+        while True:
+            message = self._notify.recv(4096).decode()
+            if wanted in message.split("\n"):
+                return
+
+    def start_fsd(self):
+        self.fsd = subprocess.Popen([FSD, f"--socket={self.path('fs.sock')}"],
+                                    stdin=subprocess.DEVNULL)
+        self.wait_for(lambda: os.path.exists(self.path("fs.sock")))
+
+    def wait_for(self, condition):
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)  # a file or a process: nothing announces it
+
+    def kill(self):
+        self.daemon.kill()
+        self.daemon.wait(PATIENCE)
+
+    def stop(self):
+        self.daemon.send_signal(signal.SIGTERM)
+        return self.daemon.wait(PATIENCE)
+
+    def _stop_all(self):
+        for process in (self.daemon, self.fsd):
+            if process and process.poll() is None:
+                process.kill()
+                process.wait(PATIENCE)
+
+    def hook(self, *arguments):
+        """(status, standard error) of the hook."""
+        done = subprocess.run([HOOK, f"--socket={self.path('run/control.sock')}", *arguments],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=PATIENCE, check=False, text=True)
+        self.assertEqual(done.stdout, "")
+        self.assertLessEqual(done.stderr.count("\n"), 1)
+        return done.returncode, done.stderr
+
+    def ctl(self, *arguments):
+        """(status, standard output, standard error) of holdfastctl."""
+        done = subprocess.run([HOLDFASTCTL, f"--socket={self.path('run/control.sock')}", *arguments],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=PATIENCE, check=False, text=True)
+        return done.returncode, done.stdout, done.stderr
+
+    def status(self):
+        return json.loads(self.ctl("status", "--json")[1])
+
+    def record(self, name="run/last.json"):
+        with open(self.path(name), encoding="utf-8") as file:
+            return json.load(file)
+
+    def log(self):
+        with open(self.path("daemon.log"), encoding="utf-8") as file:
+            return file.read()
