@@ -139,30 +139,30 @@ def enter_namespace():
 class LoopFilesystem:
     """An ext4 (or another) filesystem in a file. `mount_point` and `image` are its paths."""
 
-    def __init__(self, megabytes=512, kind="ext4", image=None):
-        """`image`: mounts this file, a copy of another image, instead of a new one."""
+    def __init__(self, megabytes=512, kind="ext4"):
         if _watchdog is None:
             raise RuntimeError("enter_namespace() first")
         self.home = tempfile.mkdtemp(prefix="hf-loop-")
         os.chmod(self.home, 0o755)
         self.mount_point = os.path.join(self.home, "mnt")
         os.mkdir(self.mount_point)
-        self.image = image or os.path.join(self.home, "image")
+        self.image = os.path.join(self.home, "image")
         self._mounted = False
         try:
-            if image is None:
-                with open(self.image, "wb") as file:
-                    file.truncate(megabytes << 20)
-                subprocess.run([f"mkfs.{kind}", "-q", self.image], check=True, timeout=60)
-            # A loop device made by mount(8) goes by itself when it is no longer mounted.
+            with open(self.image, "wb") as file:
+                file.truncate(megabytes << 20)
+            subprocess.run([f"mkfs.{kind}", "-q", self.image], check=True, timeout=60)
             _watchdog.say("mount " + self.mount_point)
-            subprocess.run(["mount", "-o", "loop", self.image, self.mount_point],
-                           check=True, timeout=60)
-            self._mounted = True
+            self._mount()
             os.chmod(self.mount_point, 0o755)
         except BaseException:
             self.close()
             raise
+
+    def _mount(self):
+        # A loop device made by mount(8) goes by itself when it is no longer mounted.
+        subprocess.run(["mount", "-o", "loop", self.image, self.mount_point], check=True, timeout=60)
+        self._mounted = True
 
     def __enter__(self):
         return self
@@ -189,6 +189,13 @@ class LoopFilesystem:
     def copy_image(self, path):
         """The image as it is now, holes kept; what a snapshot of the disk would hold."""
         subprocess.run(["cp", "--sparse=always", self.image, path], check=True, timeout=120)
+
+    def replace_image(self, image):
+        """Mounts a copy in place of the original: what a restored machine sees. Nothing may be open."""
+        subprocess.run(["umount", self.mount_point], check=True, timeout=60)
+        self._mounted = False
+        self.image = image
+        self._mount()
 
     def close(self):
         if self._mounted:
