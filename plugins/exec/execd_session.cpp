@@ -162,13 +162,14 @@ Result<std::string> ExecdSession::perform(const ExecRequest& request, const std:
   const Deadline deadline = Deadline::in(request.time_left);
   Result<void> done;
   if (request.verb == ExecVerb::kThaw) {
-    // Nothing owed here: it was frozen over a connection that is gone. All are told.
-    if (!executor_->owes()) {
+    // A session that has begun nothing ends what was begun over one that is gone: all are told.
+    if (!began_) {
       if (auto owed = executor_->owe_all(); !owed) return std::move(owed).error();
     }
     done = executor_->thaw(Call{.window = request.window, .deadline = deadline, .stop = {}});
   } else {
     window_ = request.window;
+    if (request.verb != ExecVerb::kProbe) began_ = true;
     const HangupWatcher watcher(connection_.get(), stop);
     const Call call{.window = request.window, .deadline = deadline, .stop = watcher.token()};
     switch (request.verb) {

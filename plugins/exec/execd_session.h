@@ -54,6 +54,7 @@ class ExecdSession {
   std::string window_;
   std::unique_ptr<LocalExecutor> executor_;
   bool claimed_ = false;
+  bool began_ = false;  // a window, over this connection
 };
 
 }  // namespace holdfast::exec

@@ -148,6 +148,17 @@ TEST_F(ExecExecd, ReportsAProgramThatIsTooSlowBeforeTheClientGivesUp) {
   EXPECT_EQ(journal_of(2), (Lines{"hold freeze", "hold thaw"}));
 }
 
+TEST_F(ExecExecd, TellsNothingMoreToProgramsWhoseFreezeWasRefusedAndUndone) {
+  resource("queue", "as-root = yes\ndirectory = " + path("programs") + "\n");
+  script("programs/1");
+  script("programs/2", "exit 1");
+  script("programs/3");
+  auto executor = client();
+  ASSERT_FALSE(executor->freeze(call()));
+  executor->rollback(base::Deadline::in(seconds(5)));
+  EXPECT_EQ(journal(), (Lines{"1 freeze", "2 freeze", "1 thaw"}));
+}
+
 TEST_F(ExecExecd, MakesTheNextWindowWaitUntilTheLastOneIsThawed) {
   resource("queue",
            "as-root = yes\nprogram = " + script("hold", "[ $1 = freeze ] || sleep 0.3") + "\n");
