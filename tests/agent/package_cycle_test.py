@@ -117,8 +117,15 @@ class PackageCycle(unittest.TestCase):
         for program in ("/usr/sbin/holdfastd", "/usr/sbin/holdfastctl",
                         "/usr/lib/holdfast/holdfast-fsd", "/usr/lib/holdfast/holdfast-execd"):
             self.assertIn("0.1.0", self.root.run([program, "--version"]), program)
-        checked = self.root.run(["/usr/sbin/holdfastd", "--check-config"])
-        self.assertNotIn("unable", checked)
+        self.root.run(["/usr/sbin/holdfastd", "--check-config"])
+        # What agent.conf shows as defaults is right, and is what they are.
+        shown = self.root.read("/etc/holdfast/agent.conf")
+        self.root.write("/tmp/all.conf", re.sub(r"^#(?=[a-z-]+ = )", "", shown, flags=re.MULTILINE))
+        command = ["/usr/sbin/holdfastd", "--print-config", "--config"]
+        by_file, by_default = (
+            [line.partition("  # ")[0] for line in self.root.run([*command, path]).splitlines()]
+            for path in ("/tmp/all.conf", "/etc/holdfast/agent.conf"))
+        self.assertEqual(by_file, by_default)
         # No service: a thaw with nothing held is done, a freeze is refused.
         self.assertEqual(self.root.run([HOOK, "thaw"], check=False)[0], 0)
         status, output = self.root.run([HOOK, "freeze"], check=False)
