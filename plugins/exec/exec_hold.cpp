@@ -24,6 +24,10 @@ ExecHold::~ExecHold() {
 }
 
 Result<api::Position> ExecHold::check(Deadline deadline) {
+  if (released_) {
+    return base::Error(base::ErrorCode::kHoldLost,
+                       "the hold of window '" + window_ + "' is released already");
+  }
   auto held = executor_.check(Call{.window = window_, .deadline = deadline, .stop = {}});
   if (!held) return std::move(held).error();
   return position_;

@@ -211,7 +211,7 @@ class FakeHold final : public api::Hold {
     const std::lock_guard lock(server_->mutex_);
     const auto lies = server_->script_.find(FakeCall::kCheck);
     if (lies != server_->script_.end() && lies->second == FakeEnding::kLie) return position_;
-    if (!server_->server_.valid()) {
+    if (released_ || !server_->server_.valid() || server_->cut_) {
       return Error(ErrorCode::kHoldLost, "the session of '" + server_->name_ + "' has gone");
     }
     api::Position position{{"lsn", std::to_string(server_->position_)}};
