@@ -107,8 +107,10 @@ std::optional<Event> Coordinator::perform(Action action, const std::stop_token& 
 // -- what others ask for -----------------------------------------------------------------------
 
 Result<void> Coordinator::freeze(std::stop_token given_up) {
+  settle();
   budget(settings_.freeze_timeout);
   failure_.reset();
+  world_.ring.hold();
   drive(Event::kFreeze, given_up);
   if (auto failure = std::exchange(failure_, std::nullopt)) return std::move(*failure);
   return {};
@@ -212,8 +214,6 @@ Result<void> Coordinator::arm() {
 }
 
 Event Coordinator::prepare(const std::stop_token& given_up) {
-  settle();
-  world_.ring.hold();
   // An earlier window whose thaw never came gives way to this one.
   world_.journal.forget_left_open();
   survivors_noted_ = 0;

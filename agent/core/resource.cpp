@@ -304,7 +304,8 @@ void Resource::begin_prepare(const api::Window& window, Deadline deadline) {
   held_at_.reset();
   released_at_.reset();
   begin(deadline, [this, window, deadline](const std::stop_token& stop) -> Result<void> {
-    if (!ready_) {
+    // A session that was to be looked at again anyway is looked at first.
+    if (!ready_ || next_probe_ != base::MonoTime::max()) {
       if (auto probed = probe(deadline, stop); !probed) return probed;
     }
     {

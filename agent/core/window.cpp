@@ -243,7 +243,8 @@ Result<void> Window::let_go(base::MonoTime end, base::Millis grace) {
       ResourceRecord& entry = entry_of(*resource);
       const auto outcome = resource->outcome();
       if (resource->finished() && entry.held_at) entry.released_at = resource->released_at();
-      if (outcome) continue;
+      // That a session which has gone could not be told to let go is no second trouble.
+      if (outcome || entry.lost_at) continue;
       Error error = resource_error(ErrorCode::kReleaseFailed, "release", entry.name,
                                    outcome.error());
       if (entry.verdict.status == 0) entry.verdict = verdict_of(error);

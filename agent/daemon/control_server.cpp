@@ -58,10 +58,6 @@ void ControlServer::accept_client() {
   loop_.watch(client.fd.get(), EPOLLIN | EPOLLRDHUP,
               [this, id](std::uint32_t events) { on_event(id, events); });
   set_timer(id, client);
-  if (!may_control(client.fd.get())) {
-    reply(id,
-          base::reply_for(Error(ErrorCode::kPermission, "only root may control holdfastd")), {});
-  }
 }
 
 void ControlServer::set_timer(std::uint64_t id, Client& client) {
@@ -93,6 +89,11 @@ void ControlServer::read_request(std::uint64_t id, Client& client) {
   const ssize_t count = ::recv(client.fd.get(), piece.data(), piece.size(), MSG_DONTWAIT);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (count <= 0) return drop(id);
+  // Not before it has spoken: an answer to somebody who is still about to ask is lost on him.
+  if (!may_control(client.fd.get())) {
+    return reply(
+        id, base::reply_for(Error(ErrorCode::kPermission, "only root may control holdfastd")), {});
+  }
   client.input.append(piece.data(), static_cast<std::size_t>(count));
   const std::size_t end = client.input.find('\n');
   if (end == std::string::npos) {

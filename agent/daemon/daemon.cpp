@@ -99,11 +99,11 @@ base::Result<void> Daemon::start() {
     log_.warn("unable to lock the memory: {}, continuing (LimitMEMLOCK= of the unit allows it)",
               strerrordesc_np(errno));
   }
+  log_.info("holdfastd " HOLDFAST_VERSION " listens on '{}', {} resources", config_.control_socket,
+            config_.resources.size());
   (void)::sd_notify(0, "READY=1");
   keep_watchdog();
   show_status();
-  log_.info("holdfastd " HOLDFAST_VERSION " listens on '{}', {} resources", config_.control_socket,
-            config_.resources.size());
   return {};
 }
 

@@ -177,7 +177,11 @@ class AgentCase(unittest.TestCase):
     def start_fsd(self):
         self.fsd = subprocess.Popen([FSD, f"--socket={self.path('fs.sock')}"],
                                     stdin=subprocess.DEVNULL)
-        self.wait_for(lambda: os.path.exists(self.path("fs.sock")))
+        self.wait_for(self._fsd_listens)
+
+    def _fsd_listens(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            return client.connect_ex(self.path("fs.sock")) == 0
 
     def wait_for(self, condition):
         deadline = time.monotonic() + PATIENCE
