@@ -14,23 +14,27 @@ import shutil
 import subprocess
 import time
 
-from . import image, judge, pty_run, qga, testing, vm, workload
+from . import image, pty_run, slow_thaw, testing, vm, workload
 
 VM = "shop"
 HOOK = "/etc/qemu/fsfreeze-hook"
 SHIM = "/usr/lib/holdfast/fsfreeze-hook"
 PLUGINS = ("mysql", "postgresql")
 CLOCK_ERROR_NS = 50_000_000
+# How long a window stays open in which something is to happen: the guest may be slow.
+WINDOW_S = 3.0
 
 
 def packages():
-    """The four packages by name; an error names those that are not built."""
+    """The four packages by name, from HOLDFAST_PACKAGES or build/deb; a missing one is an error."""
+    directory = os.environ.get("HOLDFAST_PACKAGES") or os.path.join(testing.SOURCE, "build", "deb")
     found = {}
     for name in ("holdfast-agent", "holdfast-plugin-mysql", "holdfast-plugin-postgresql",
                  "holdfast-host"):
-        files = glob.glob(os.path.join(testing.SOURCE, "build", "deb", f"{name}_*.deb"))
+        files = glob.glob(os.path.join(directory, f"{name}_*.deb"))
         if len(files) != 1:
-            raise FileNotFoundError(f"{len(files)} packages '{name}' in build/deb: run deb/build")
+            raise FileNotFoundError(f"{len(files)} packages '{name}' in '{directory}': run "
+                                    "deb/build")
         found[name] = files[0]
     return found
 
@@ -114,7 +118,7 @@ class Lab:
         self.claims.say(f"guest up after {self.guest.boot_seconds:.1f} s "
                         f"({self.guest.accelerator})")
         with self.guest.agent() as agent:
-            workload.mount_tools(agent)
+            workload.take_tools(agent)
             workload.wait_for_databases(agent)
 
     def install(self):
@@ -172,6 +176,14 @@ class Lab:
         begin = time.monotonic()
         done = self.host("backup", VM, *options, timeout=timeout)
         return pty_run.Shown(done.returncode, done.stdout + done.stderr, time.monotonic() - begin)
+
+    def hurt_backup(self, script, *options):
+        """A backup in whose window `script` runs in the guest, on a host that is slow to thaw."""
+        with self.guest.agent() as agent:
+            arm_breaker(agent, script)
+        relay = self.path("slow.agent")
+        with slow_thaw.SlowThaw(self.guest.agent_path, relay, WINDOW_S):
+            return self.backup(f"--agent={relay}", *options)
 
     def attached_overlays(self):
         """What a run left: block nodes that were not there at the start, files beside the images."""
@@ -247,7 +259,10 @@ def all_ready(status):
 # ---- what a window meets: scripts that wait in the guest, since nothing can be started in it while
 # it is frozen. The shim's process has ended once the guest agent goes on to freeze.
 
-_IN_WINDOW = ("until [ -e /run/holdfast/window.json ]; do sleep 0.005; done; "
+# The marker of an earlier window may still stand there.
+_BEFORE = "old=$(stat -c %i /run/holdfast/window.json 2>/dev/null); "
+_IN_WINDOW = ("until new=$(stat -c %i /run/holdfast/window.json 2>/dev/null) && "
+              "[ \"$new\" != \"$old\" ]; do sleep 0.005; done; "
               "while pidof fsfreeze-hook >/dev/null; do sleep 0.005; done; ")
 
 KILL_DAEMON = "kill -9 $(systemctl show --property=MainPID --value holdfastd.service)"
@@ -260,7 +275,7 @@ def arm_breaker(agent, script):
     """Lets `script` run in the guest as soon as the next window is open."""
     before = _SESSIONS if "$ids" in script else ""
     agent.run(["/usr/bin/systemd-run", "--quiet", "--collect", "--unit=breaker", "/bin/sh", "-c",
-               f"{before}touch /run/breaker.armed; {_IN_WINDOW}{script}"])
+               f"{before}{_BEFORE}touch /run/breaker.armed; {_IN_WINDOW}{script}"])
     agent.shell("until [ -e /run/breaker.armed ]; do sleep 0.05; done; rm /run/breaker.armed")
 
 

@@ -10,7 +10,7 @@ import struct
 
 from . import qga
 
-TOOLS = "/mnt/holdfast"
+TOOLS = "/opt/holdfast-lab"
 SETTLED = 50  # commits after which a writer counts as running
 
 # Unit: how it is started in the guest, as whom, and which table it fills.
@@ -42,10 +42,13 @@ class Log:
         return longest / 1e6
 
 
-def mount_tools(agent):
-    """Makes the read-only disk with packages and programs visible at TOOLS."""
-    agent.shell(f"mkdir -p {TOOLS} && (mountpoint -q {TOOLS} || "
-                f"mount -o ro LABEL=holdfast-tools {TOOLS})")
+def take_tools(agent):
+    """Copies what is on the disk of packages and programs to TOOLS.
+
+    The disk does not stay mounted: it would be one more filesystem to freeze.
+    """
+    agent.shell(f"mkdir -p {TOOLS} && mount -o ro LABEL=holdfast-tools /mnt && "
+                f"cp -r /mnt/deb /mnt/commit_writer {TOOLS} && umount /mnt")
 
 
 def wait_for_databases(agent, timeout=120.0):
