@@ -20,7 +20,7 @@ class Watcher final : public run::Observer {
   Watcher(std::string vm, bool quiet)
       : vm_(std::move(vm)), quiet_(quiet), bar_(!quiet && ui::terminal_attached()) {}
 
-  void step(const std::string& name) override { bar_.update(vm_ + ": " + name, 0); }
+  void step(const std::string& name) override { bar_.step(vm_ + ": " + name); }
   void progress(const std::string& label, double percent) override {
     bar_.update(vm_ + ": " + label, percent);
   }

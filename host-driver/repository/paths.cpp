@@ -38,7 +38,7 @@ Result<void> flush(const std::string& path, int flags) {
 }  // namespace
 
 Result<std::string> make_backup_id(base::WallTime time) {
-  std::uint32_t number = 0;
+  std::uint16_t number = 0;
   if (::getrandom(&number, sizeof number, 0) != static_cast<ssize_t>(sizeof number)) {
     return base::errno_error(errno, "unable to get random bytes");
   }
@@ -47,8 +47,13 @@ Result<std::string> make_backup_id(base::WallTime time) {
   ::gmtime_r(&seconds, &utc);
   std::array<char, 32> stamp{};
   const std::size_t length = std::strftime(stamp.data(), stamp.size(), "%Y%m%dT%H%M%SZ", &utc);
+  // The fraction of the second first, in 65536ths: names sort by time within a second as well.
+  const auto fraction = std::chrono::duration_cast<std::chrono::microseconds>(
+                            time - std::chrono::floor<std::chrono::seconds>(time))
+                            .count() *
+                        65536 / 1000000;
   std::array<char, 16> tail{};
-  std::snprintf(tail.data(), tail.size(), "-%08x", number);
+  std::snprintf(tail.data(), tail.size(), "-%04x%04x", static_cast<unsigned>(fraction), number);
   return std::string(stamp.data(), length) + tail.data();
 }
 

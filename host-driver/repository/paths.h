@@ -26,7 +26,7 @@ inline constexpr std::string_view kManifestName = "manifest.json";
 inline constexpr std::string_view kIncompletePrefix = ".incomplete-";
 inline constexpr std::string_view kFailedSuffix = ".failed";
 
-// "20261120T182114Z-1f3a9c0b": sorts by time, and two runs within a second still differ.
+// "20261120T182114Z-1f3a9c0b": sorts by time, to 15 microseconds, and differs even then.
 [[nodiscard]] base::Result<std::string> make_backup_id(base::WallTime time);
 [[nodiscard]] bool is_backup_id(std::string_view name);
 

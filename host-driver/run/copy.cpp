@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // From what is now read-only into the draft, each disk a qcow2 file that stands for itself.
+#include <algorithm>
+#include <filesystem>
+
 #include "base/text.h"
 #include "image/checksum.h"
 #include "image/qcow2_header.h"
@@ -54,8 +57,12 @@ Result<CopiedDisk> BackupRun::copy_disk(const snapshot::Source& source, const st
                                           " bytes, the disk " +
                                           std::to_string(source.disk.virtual_size));
   }
-  auto digest = image::digest_file(
-      target, stop_, [&](std::uint64_t) { observer_.progress("checksum " + label, 100); });
+  std::error_code ignored;
+  const auto size =
+      static_cast<double>(std::max<std::uintmax_t>(std::filesystem::file_size(target, ignored), 1));
+  auto digest = image::digest_file(target, stop_, [&](std::uint64_t done) {
+    observer_.progress("checksum " + label, 100.0 * static_cast<double>(done) / size);
+  });
   if (!digest) return std::move(digest).error();
   copied.bytes = digest->bytes;
   copied.sha256 = std::move(digest->sha256);

@@ -34,6 +34,14 @@ bool has_expired(const Evidence& evidence) {
          is_of_this_window(evidence.before, *evidence.record);
 }
 
+// What the guest itself says about a freeze that it refused; the agent only passes a number on.
+std::string guest_words(const Evidence& evidence) {
+  if (!evidence.record || !is_of_this_window(evidence.before, *evidence.record)) return {};
+  const GuestRecord& record = *evidence.record;
+  if (record.code.empty() || record.code == "ok") return {};
+  return "; the guest says '" + record.code + "'" + (record.text.empty() ? "" : ": " + record.text);
+}
+
 // Was it frozen through the instant? The reason if not.
 std::string why_not_frozen(const Evidence& evidence) {
   const WindowOutcome& window = evidence.window;
@@ -44,7 +52,7 @@ std::string why_not_frozen(const Evidence& evidence) {
       const std::string meaning = qga::hook_status_meaning(*status);
       if (!meaning.empty()) reason += ": " + meaning;
     }
-    return reason;
+    return reason + guest_words(evidence);
   }
   if (window.freeze_count.value_or(0) == 0) return "the guest froze no filesystem";
   if (!window.frozen_after) return "the guest was not frozen any more after the snapshot";

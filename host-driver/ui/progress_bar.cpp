@@ -36,16 +36,30 @@ std::string format_bar(const std::string& label, double percent, std::size_t wid
   return line + "[" + std::string(filled, '#') + std::string(room - filled, ' ') + end;
 }
 
-void ProgressBar::update(const std::string& label, double percent) {
-  if (!shown_) return;
-  const auto now = std::chrono::steady_clock::now();
-  if (drawn_ && label == last_label_ && percent < 100 && now - last_draw_ < kLeastPause) return;
-  last_label_ = label;
-  last_draw_ = now;
+void ProgressBar::draw(const std::string& line) {
+  last_draw_ = std::chrono::steady_clock::now();
   drawn_ = true;
   // \033[K: what a longer line left behind.
-  (void)std::fprintf(stderr, "\r%s\033[K", format_bar(label, percent, terminal_width()).c_str());
+  (void)std::fprintf(stderr, "\r%s\033[K", line.c_str());
   (void)std::fflush(stderr);
+}
+
+void ProgressBar::update(const std::string& label, double percent) {
+  if (!shown_) return;
+  const bool same = drawn_ && label == last_label_;
+  if (same && percent <= last_percent_) return;
+  const auto since = std::chrono::steady_clock::now() - last_draw_;
+  if (same && percent < 100 && since < kLeastPause) return;
+  last_label_ = label;
+  last_percent_ = percent;
+  draw(format_bar(label, percent, terminal_width()));
+}
+
+void ProgressBar::step(const std::string& label) {
+  if (!shown_) return;
+  last_label_ = label;
+  last_percent_ = 0;
+  draw(label.substr(0, terminal_width() - 1));
 }
 
 void ProgressBar::clear() {

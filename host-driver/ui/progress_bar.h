@@ -22,12 +22,17 @@ class ProgressBar {
 
   // `percent` 0 to 100. Drawn at most ten times a second.
   void update(const std::string& label, double percent);
+  // Something that has no measure: the label alone.
+  void step(const std::string& label);
   // Takes the line away again.
   void clear();
 
  private:
+  void draw(const std::string& line);
+
   bool shown_;
   bool drawn_ = false;
+  double last_percent_ = 0;
   std::string last_label_;
   base::MonoTime last_draw_;
 };

@@ -35,14 +35,11 @@ bool LineChannel::take_line(std::string& line) {
 }
 
 Result<std::string> LineChannel::receive(Deadline deadline, const std::stop_token& stop) {
-  base::Waker waker;
   std::string line;
-  for (;;) {
-    if (take_line(line)) {
-      if (line.size() > limit_) break;
-      return line;
-    }
-    if (buffer_.size() > limit_) break;
+  if (take_line(line)) return line;
+  // After the line that is there already: a flood of short ones must not cost a descriptor each.
+  base::Waker waker;
+  while (buffer_.size() <= limit_) {
     if (auto ready = waker.wait(fd_.get(), POLLIN, deadline, stop); !ready) {
       if (ready.error().code() == ErrorCode::kTimedOut) {
         return Error(ErrorCode::kTimedOut, "timed out waiting for an answer");
@@ -60,10 +57,9 @@ Result<std::string> LineChannel::receive(Deadline deadline, const std::stop_toke
     } else if (errno != EAGAIN && errno != EINTR) {
       return base::errno_error(errno, "unable to receive");
     }
+    if (take_line(line)) return line;
     // A stream that never pauses must not outlast the deadline either.
-    if (deadline.passed() && buffer_.find('\n', searched_) == std::string::npos) {
-      return Error(ErrorCode::kTimedOut, "timed out waiting for an answer");
-    }
+    if (deadline.passed()) return Error(ErrorCode::kTimedOut, "timed out waiting for an answer");
   }
   return Error(ErrorCode::kTooLarge, "a line is longer than " + base::format_bytes(limit_));
 }

@@ -33,6 +33,7 @@ class LineChannel {
   [[nodiscard]] pid_t peer() const;
 
  private:
+  // The next line that is there already.
   [[nodiscard]] bool take_line(std::string& line);
 
   base::UniqueFd fd_;

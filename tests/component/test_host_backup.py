@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A whole backup and restore against a real QEMU block layer and a fake agent."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -116,6 +117,27 @@ class HostBackup(HostCase):
             file.write("freez-timeout = 5s\n")
         line = self.failing(self.run_host("backup", VM, qmp=None), 2)
         self.assertIn(f"vms.d/{VM}.conf:3: unknown key 'freez-timeout'", line)
+
+
+    def test_a_disk_on_a_backing_file_is_copied_whole_and_its_backing_file_left_alone(self):
+        def content():
+            with open(self.machine.golden, "rb") as image:
+                return hashlib.sha256(image.read()).hexdigest()
+        before = content()
+        self.machine.write("sys", 2, 0, MIB)
+        manifest = self.back_up()
+        self.assertEqual(len(manifest["disks"][1]["source"]), 2)
+        self.machine.write("sys", 3, MIB, MIB)
+        self.back_up()
+        self.assertEqual(content(), before)
+        out = self.path("out")
+        done = self.run_host("restore", VM, manifest["id"], "--to", out, "--disk", "sys")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(pattern_at(f"{out}/sys.qcow2", "qcow2", 0, MIB, 2))
+        self.assertTrue(pattern_at(f"{out}/sys.qcow2", "qcow2", 32 * MIB, MIB, 9))
+        info = subprocess.run(["qemu-img", "info", "-f", "qcow2", f"{out}/sys.qcow2"], check=True,
+                              capture_output=True, text=True).stdout
+        self.assertNotIn("backing file", info)
 
 
 class HostRestore(HostCase):

@@ -55,7 +55,7 @@ class Monitor:
 
 
 class Machine:
-    """Two disks: 'data' raw, given with -drive; 'sys' qcow2, given with -blockdev."""
+    """Two disks: 'data' raw, given with -drive; 'sys' qcow2 on a backing file, with -blockdev."""
 
     def __init__(self, directory, size=64 * MIB, extra=()):
         self.directory = directory
@@ -66,8 +66,15 @@ class Machine:
         self.qmp = os.path.join(directory, "qmp.sock")
         self.process = None
         self.monitor = None
-        for path, kind in self.images.values():
-            subprocess.run(["qemu-img", "create", "-q", "-f", kind, path, str(size)], check=True)
+        self.golden = os.path.join(directory, "golden.qcow2")
+        for path, kind, below in ((self.images["data"][0], "raw", ()),
+                                  (self.golden, "qcow2", ()),
+                                  (self.images["sys"][0], "qcow2",
+                                   ("-b", self.golden, "-F", "qcow2"))):
+            subprocess.run(["qemu-img", "create", "-q", "-f", kind, *below, path, str(size)],
+                           check=True)
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", f"write -q -P 9 {32 * MIB} {MIB}",
+                        self.golden], check=True)
 
     def start(self):
         own = os.path.join(self.directory, "own.sock")

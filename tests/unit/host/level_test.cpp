@@ -86,6 +86,19 @@ TEST(Level, IsCrashWhenTheGuestRefusedWithTheMeaningOfItsStatus) {
          "not be held");
 }
 
+TEST(Level, PassesOnWhatTheGuestSaysAboutARefusedFreeze) {
+  Evidence evidence = good();
+  evidence.window.freeze_count.reset();
+  evidence.window.freeze_error = Error(ErrorCode::kGuest, "no");
+  Json json = record_json();
+  json["verdict"] = {{"code", "hold-failed"}, {"status", 21}, {"text", "mysql:main: no server"}};
+  evidence.record = record_of(json);
+  expect(evidence, Level::kCrash,
+         "the freeze failed: no; the guest says 'hold-failed': mysql:main: no server");
+  evidence.before.sequence = 5;  // it is that of the window before
+  expect(evidence, Level::kCrash, "the freeze failed: no");
+}
+
 TEST(Level, IsCrashWhenNothingWasFrozen) {
   Evidence evidence = good();
   evidence.window.freeze_count = 0;

@@ -110,6 +110,20 @@ TEST(BackupId, IsMadeAndRecognised) {
   }
 }
 
+TEST(BackupId, SortsByTimeWithinASecond) {
+  const base::WallTime second(std::chrono::seconds(1795198874));
+  std::string last;
+  for (int millis = 0; millis < 1000; millis += 37) {
+    const auto id = make_backup_id(second + std::chrono::milliseconds(millis));
+    ASSERT_TRUE(id);
+    EXPECT_TRUE(is_backup_id(*id)) << *id;
+    EXPECT_LT(last, *id);
+    last = *id;
+  }
+  EXPECT_TRUE(make_backup_id(second + std::chrono::microseconds(999999))->find("Z-ffff") !=
+              std::string::npos);
+}
+
 TEST(Level, HasNamesInOrder) {
   EXPECT_LT(*level_named("crash"), *level_named("filesystem"));
   EXPECT_LT(*level_named("filesystem"), *level_named("application"));

@@ -66,5 +66,18 @@ TEST(Pages, DescribeEveryOptionAndVerb) {
   EXPECT_EQ(matches(commands, "=item B<([a-z]+)>"), verbs);
 }
 
+TEST(Examples, AreValidConfigurations) {
+  const auto check = [](const std::string& name, base::OptionTable table) {
+    const auto settings = base::read_settings(std::string(HOST_PAGES) + "/examples/" + name);
+    ASSERT_TRUE(settings) << settings.error().text();
+    EXPECT_FALSE(settings->empty());
+    base::Options options(std::move(table));
+    const auto set = options.set_all(*settings);
+    EXPECT_TRUE(set) << set.error().text();
+  };
+  check("host.conf", config::common_options());
+  check("vm.conf", config::all_options());
+}
+
 }  // namespace
 }  // namespace holdfast::host

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "ui/progress_bar.h"
 #include "ui/table.h"
 
@@ -24,6 +26,17 @@ TEST(ProgressBar, WritesNothingWhereNobodyLooks) {
     bar.update("x", 50);
   }
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+}
+
+TEST(ProgressBar, DrawsNothingTwice) {
+  ::testing::internal::CaptureStderr();
+  ProgressBar bar(true);
+  for (int i = 0; i < 50; ++i)
+    bar.update("x", 100);
+  bar.step("settle");
+  const std::string written = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::count(written.begin(), written.end(), '\r'), 2);
+  EXPECT_TRUE(written.ends_with("\rsettle\x1b[K"));
 }
 
 TEST(ProgressBar, TakesItsLineAwayAgain) {
