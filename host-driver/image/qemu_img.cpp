@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "image/qemu_img.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/json_codec.h"
 #include "base/text.h"
+#include "image/source.h"
 
 namespace holdfast::host::image {
 
@@ -20,6 +22,7 @@ namespace {
 // qemu-img check: 0 clean, 2 corrupt, 3 leaked clusters (space lost, data whole) (qemu-img(1)).
 constexpr int kCheckCorrupt = 2;
 constexpr int kCheckLeaks = 3;
+constexpr std::size_t kMapLimit = std::size_t{64} << 10U;
 
 }  // namespace
 
@@ -84,6 +87,22 @@ Result<void> QemuImg::convert(const std::string& source, const std::string& targ
   auto done = run(std::move(spec));
   if (!done) return std::move(done).error();
   return {};
+}
+
+Result<bool> QemuImg::is_untouched(const std::string& path, Deadline deadline) {
+  auto source = source_of({{path, "qcow2"}});
+  if (!source) return std::move(source).error();
+  auto output = run({.argv = {"map", "--output=json", *source},
+                     .environment = {},
+                     .deadline = deadline,
+                     .output_limit = kMapLimit});
+  if (!output) return std::move(output).error();
+  const auto map = base::parse_json(*output, {kMapLimit, 8});
+  // An overlay whose map does not fit has been written to.
+  if (!map || !map->is_array()) return false;
+  return std::all_of(map->begin(), map->end(), [](const base::Json& range) {
+    return !base::bool_member(range, "present").value_or(true);
+  });
 }
 
 Result<void> QemuImg::check(const std::string& path, Deadline deadline,

@@ -42,6 +42,9 @@ class QemuImg {
                                            base::Deadline deadline, const std::stop_token& stop,
                                            const Progress& progress);
 
+  // Has nothing ever been written to this qcow2 overlay? Its backing file is left out of account.
+  [[nodiscard]] base::Result<bool> is_untouched(const std::string& path, base::Deadline deadline);
+
   // Is this qcow2 image consistent in itself? kCorrupt if not.
   [[nodiscard]] base::Result<void> check(const std::string& path, base::Deadline deadline,
                                          const std::stop_token& stop);

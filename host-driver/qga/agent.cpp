@@ -22,7 +22,7 @@ constexpr std::size_t kLineLimit = std::size_t{1} << 20U;
 constexpr base::JsonLimits kLimits{kLineLimit, 32};
 // How much is thrown away in one synchronisation before the guest counts as flooding us.
 constexpr std::size_t kDiscardLimit = std::size_t{4} << 20U;
-constexpr std::int64_t kPieceSize = 48 * 1024;
+constexpr std::int64_t kPieceSize = std::int64_t{48} * 1024;
 constexpr char kDelimiter = '\xFF';
 
 Result<std::int64_t> random_number() {

@@ -23,6 +23,8 @@ constexpr std::string_view kHookFailed = "fsfreeze hook has failed with status "
 // hook answers nothing; asking again costs nothing, since what was sent before stays in order.
 constexpr Millis kAttempt{5000};
 constexpr Millis kPauseBetweenConnections{100};
+// A socket that nobody has served for this long has lost its QEMU, and the guest with it.
+constexpr Millis kGone{10000};
 
 Result<std::int64_t> count_of(const Result<Json>& answer, std::string_view command) {
   if (!answer) return answer.error();
@@ -105,6 +107,7 @@ std::string hook_status_meaning(int status) {
 
 Result<void> thaw_for_sure(std::optional<Agent>& agent, const std::string& path,
                            Deadline deadline) {
+  Deadline gone = Deadline::in(kGone);
   for (;;) {
     Error problem(ErrorCode::kTimedOut, "no time left");
     if (!agent) {
@@ -116,6 +119,7 @@ Result<void> thaw_for_sure(std::optional<Agent>& agent, const std::string& path,
       }
     }
     if (agent) {
+      gone = Deadline::in(kAttempt + kGone);
       auto done = thaw_once(*agent, deadline.earlier_of(Deadline::in(kAttempt)));
       if (done) return {};
       problem = std::move(done).error();
@@ -125,7 +129,7 @@ Result<void> thaw_for_sure(std::optional<Agent>& agent, const std::string& path,
         agent.reset();
       }
     }
-    if (deadline.passed()) {
+    if (deadline.passed() || gone.passed()) {
       if (agent) {
         (void)agent->send_blindly("guest-fsfreeze-thaw", Deadline::in(kPauseBetweenConnections));
       }

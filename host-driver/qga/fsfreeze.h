@@ -32,8 +32,9 @@ enum class FreezeState { kThawed, kFrozen };
 [[nodiscard]] std::string hook_status_meaning(int status);
 
 // Tries until the guest says 'thawed', or until the deadline: connects as often as need be, since
-// the agent may be restarted meanwhile. On failure a last thaw has been sent blindly.
-// `agent`, if there is one, is used first and replaced when it is of no use any more.
+// the agent may be restarted meanwhile. On failure a last thaw has been sent blindly. Gives up
+// early when nobody serves the socket for ten seconds: then QEMU is gone. `agent`, if there is one,
+// is used first and replaced when it is of no use any more.
 [[nodiscard]] base::Result<void> thaw_for_sure(std::optional<Agent>& agent, const std::string& path,
                                                base::Deadline deadline);
 

@@ -107,15 +107,20 @@ Result<void> OverlaySettler::finish_commit(Journal& journal, JournalDisk& disk, 
   return qmp::dismiss_job(monitor_, id, command_time());
 }
 
+// Only a clear yes counts: an image that cannot be looked at may be in use.
+bool OverlaySettler::is_untouched(const JournalDisk& disk) {
+  return images_.is_untouched(disk.overlay_path, command_time()).value_or(false);
+}
+
 Result<void> OverlaySettler::remove_overlay(const Journal& journal, const JournalDisk& disk,
                                             const State& state) {
   const bool attached = state.nodes.contains(disk.overlay_node);
   if (!attached && !disk.committed && journal.may_be_taken &&
-      ::access(disk.overlay_path.c_str(), F_OK) == 0) {
+      ::access(disk.overlay_path.c_str(), F_OK) == 0 && !is_untouched(disk)) {
     return Error(ErrorCode::kRefused, "the overlay '" + base::printable(disk.overlay_path) +
                                           "' of an interrupted run is not attached any more")
         .with_hint(
-            "the machine was restarted without it, and it may hold what the guest wrote "
+            "the machine was restarted without it, and it holds what the guest wrote "
             "last: with the machine off, 'qemu-img commit' it into '" +
             base::printable(disk.base_path) + "', or put it away; then remove '" +
             base::printable(file_.path()) + "'");

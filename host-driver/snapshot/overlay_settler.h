@@ -5,9 +5,9 @@
 //
 //   on top of a disk       active commit: wait for ready, job-complete, concluded, dismiss
 //   attached, on no disk   never used, or committed: blockdev-del
-//   only a file            never used, or committed: unlink
-//   only a file, and QEMU was restarted after it may have been used: refused, it may hold what the
-//                          guest wrote last
+//   only a file            never written to, or committed: unlink
+//   only a file, written to, and not committed: QEMU was restarted without it. Refused, since it
+//                          holds what the guest wrote last
 //
 // Threads, errors: as Strategy. Interrupted or out of time it leaves the jobs running in QEMU and
 // the journal in place; the next call goes on from there.
@@ -20,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "image/qemu_img.h"
 #include "qmp/block_graph.h"
 #include "qmp/client.h"
 #include "qmp/jobs.h"
@@ -37,7 +38,8 @@ inline constexpr std::string_view kOverlaySuffix = ".qcow2";
 
 class OverlaySettler {
  public:
-  OverlaySettler(qmp::Client& monitor, const JournalFile& file) : monitor_(monitor), file_(file) {}
+  OverlaySettler(qmp::Client& monitor, image::QemuImg& images, const JournalFile& file)
+      : monitor_(monitor), images_(images), file_(file) {}
 
   [[nodiscard]] base::Result<void> settle(Journal& journal, base::Deadline deadline,
                                           const std::stop_token& stop);
@@ -58,11 +60,13 @@ class OverlaySettler {
   [[nodiscard]] base::Result<void> finish_commit(Journal& journal, JournalDisk& disk,
                                                  base::Deadline deadline,
                                                  const std::stop_token& stop);
+  [[nodiscard]] bool is_untouched(const JournalDisk& disk);
   [[nodiscard]] base::Result<void> remove_overlay(const Journal& journal, const JournalDisk& disk,
                                                   const State& state);
   [[nodiscard]] base::Result<Journal> find_strays(const Journal& known);
 
   qmp::Client& monitor_;
+  image::QemuImg& images_;
   const JournalFile& file_;
 };
 

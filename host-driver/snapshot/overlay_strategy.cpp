@@ -207,13 +207,13 @@ Result<std::vector<Source>> OverlayStrategy::sources() {
 }
 
 Result<void> OverlayStrategy::settle(Deadline deadline, const std::stop_token& stop) {
-  OverlaySettler settler(context().monitor, context().journal);
+  OverlaySettler settler(context().monitor, context().images, context().journal);
   return settler.settle(journal_, deadline, stop);
 }
 
 Result<std::vector<std::string>> OverlayStrategy::recover(Deadline deadline,
                                                           const std::stop_token& stop) {
-  OverlaySettler settler(context().monitor, context().journal);
+  OverlaySettler settler(context().monitor, context().images, context().journal);
   return settler.recover(deadline, stop);
 }
 

@@ -127,7 +127,8 @@ class HostKilled(HostCase):
         self.back_up()
         self.assert_nothing_left()
 
-    def test_an_overlay_of_a_machine_that_was_restarted_is_kept(self):
+    def lose_overlays(self, before_the_stop=lambda: None):
+        """A run killed with its overlays on top, and a machine restarted without them."""
         self.through_proxy()
         killer = Killer()
         self.proxy.before["block-commit"] = killer
@@ -135,15 +136,45 @@ class HostKilled(HostCase):
         killer.aim(process)
         process.wait(60)
         self.proxy.before.clear()
+        before_the_stop()
         self.machine.stop()
-        overlays = [name for name in os.listdir(self.machine.directory) if ".holdfast-" in name]
+        overlays = self.overlays()
         self.assertEqual(len(overlays), 2)
         self.machine.start()
+        return overlays
+
+    def overlays(self):
+        return sorted(name for name in os.listdir(self.machine.directory) if ".holdfast-" in name)
+
+    def test_an_overlay_with_writes_of_a_machine_that_was_restarted_is_kept(self):
+        overlays = self.lose_overlays(lambda: self.machine.write("data", 5, 0, MIB))
         line = self.failing(self.run_host("backup", VM))
         self.assertIn("is not attached any more", line)
         self.assertIn("qemu-img commit", line)
-        self.assertEqual(sorted(overlays), sorted(
-            name for name in os.listdir(self.machine.directory) if ".holdfast-" in name))
+        # The one without writes is gone; the other one is what the administrator has to decide on.
+        self.assertEqual(self.overlays(), [name for name in overlays if ".data." in name])
+        self.assertEqual(self.agent.count("guest-fsfreeze-freeze"), 1)
+
+    def test_overlays_without_writes_of_a_machine_that_was_restarted_are_removed(self):
+        self.lose_overlays()
+        self.back_up()
+        self.assert_nothing_left()
+
+    def test_a_qemu_that_dies_in_the_window_leaves_a_thawed_agent_and_no_lie(self):
+        self.through_proxy()
+
+        def die():
+            self.machine.process.kill()
+            self.machine.process.wait(20)
+        self.proxy.before["transaction"] = die
+        self.failing(self.run_host("backup", VM))
+        self.assertFalse(self.agent.frozen)
+        self.assertEqual(self.published(), [])
+        self.proxy.before.clear()
+        self.machine.stop()
+        self.machine.start()
+        self.back_up()
+        self.assert_nothing_left()
 
 
 class HostSignals(HostCase):

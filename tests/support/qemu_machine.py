@@ -111,15 +111,17 @@ class Machine:
             self.log.close()
 
     def write(self, disk, pattern, offset, length):
-        """As the guest would: through the device, onto whatever is on top now."""
+        """As the guest would: through the device, onto whatever is on top now; and flushed, since
+        QEMU keeps a qcow2 image's tables in memory until then."""
         device = {"data": "data", "sys": "/machine/peripheral/sys/virtio-backend"}[disk]
         flag = "" if disk == "data" else "-d "
-        said = self.monitor.execute(
-            "human-monitor-command",
-            **{"command-line": f'qemu-io {flag}{device} "write -P {pattern} {offset} {length}"'})
-        # What qemu-io prints goes to QEMU's standard output; the monitor shows what QEMU refuses.
-        if said:
-            raise RuntimeError(f"write to '{disk}': {said}")
+        for command in (f"write -P {pattern} {offset} {length}", "flush"):
+            said = self.monitor.execute(
+                "human-monitor-command",
+                **{"command-line": f'qemu-io {flag}{device} "{command}"'})
+            # What qemu-io prints goes to QEMU's standard output; the monitor shows what QEMU refuses.
+            if said:
+                raise RuntimeError(f"{command} to '{disk}': {said}")
 
     def block_nodes(self):
         return [node["node-name"] for node in

@@ -50,6 +50,13 @@ TEST(Journal, RefusesWhatIsNone) {
   }
 }
 
+// A qemu-img that says one thing.
+class FakeRunner final : public base::ProcessRunner {
+ public:
+  [[nodiscard]] base::ProcessOutcome run(const base::ProcessSpec&) override { return outcome; }
+  base::ProcessOutcome outcome{base::ProcessOutcome::Ending::kExited, 0, "", "", false};
+};
+
 class SettlerTest : public ::testing::Test {
  protected:
   // What QEMU answers when asked for nodes and devices.
@@ -71,7 +78,7 @@ class SettlerTest : public ::testing::Test {
     ScriptedPeer peer(kQmpGreeting, std::move(script));
     auto client = qmp::Client::connect(peer.path(), Deadline::in(Millis(5000)), {});
     EXPECT_TRUE(client);
-    OverlaySettler settler(*client, file_);
+    OverlaySettler settler(*client, images_, file_);
     auto settled = settler.settle(journal, Deadline::in(Millis(5000)), {});
     problem_ = peer.finish();
     return settled;
@@ -94,6 +101,8 @@ class SettlerTest : public ::testing::Test {
   const std::string overlay_ = directory_.file("web1.vda.holdfast-1f3a9c0b.qcow2");
   JournalFile file_{directory_.file("web1.json")};
   Journal journal_ = sample(overlay_);
+  FakeRunner runner_;
+  image::QemuImg images_{runner_, "qemu-img"};
   const std::string node_ = "holdfast-1f3a9c0b-0";
   std::string problem_;
 };
@@ -166,15 +175,34 @@ TEST_F(SettlerTest, KeepsTheOverlayAndTheJournalWhenTheCommitFails) {
   EXPECT_TRUE(file_.load()->has_value());
 }
 
-TEST_F(SettlerTest, RefusesToThrowAwayWhatMayHoldTheLastWrites) {
+TEST_F(SettlerTest, RemovesAnOverlayThatWasLostBeforeAnythingWasWritten) {
+  runner_.outcome.output = R"([{"start": 0, "present": false, "zero": true, "data": false}])";
+  const auto settled = settle(joined({look(Json::array(), "base"),
+                                      {returns("query-jobs", Json::array())},
+                                      look(Json::array(), "base")}),
+                              journal_);
+  EXPECT_TRUE(settled) << settled.error().text();
+  EXPECT_FALSE(overlay_is_there());
+}
+
+TEST_F(SettlerTest, RefusesToThrowAwayWhatHoldsTheLastWrites) {
   const auto script = [&] {
     return joined({look(Json::array(), "base"),
                    {returns("query-jobs", Json::array())},
                    look(Json::array(), "base")});
   };
-  const auto settled = settle(script(), journal_);
-  ASSERT_FALSE(settled);
-  EXPECT_EQ(settled.error().code(), ErrorCode::kRefused);
+  // Written to; written with zeroes; no map; in use by somebody else.
+  for (const char* output : {R"([{"present": false}, {"present": true}])",
+                             R"([{"present": true, "zero": true}])", "rubbish", "{}", "[{}]"}) {
+    runner_.outcome.output = output;
+    const auto settled = settle(script(), journal_);
+    ASSERT_FALSE(settled);
+    EXPECT_EQ(settled.error().code(), ErrorCode::kRefused);
+    EXPECT_TRUE(overlay_is_there());
+  }
+  runner_.outcome.output = R"([{"present": false}])";
+  runner_.outcome.status = 1;
+  EXPECT_FALSE(settle(script(), journal_));
   EXPECT_TRUE(overlay_is_there());
   // Before the freeze nothing can have been written to it.
   journal_.may_be_taken = false;
