@@ -65,16 +65,16 @@ int unreachable(Verb verb, const std::string& socket, const Error& problem) {
 
 Result<ReplyLine> ask(Verb verb, const std::string& socket) {
   const Deadline deadline = Deadline::in(kOuterLimit);
-  auto fd =
-      holdfast::base::connect_unix(socket, deadline.earlier_of(Deadline::in(kConnectLimit)));
+  auto fd = holdfast::base::connect_unix(socket, deadline.earlier_of(Deadline::in(kConnectLimit)));
   if (!fd) return std::move(fd).error();
-  if (auto sent = holdfast::base::send_all(fd->get(), holdfast::base::format_request(verb), deadline);
+  if (auto sent =
+          holdfast::base::send_all(fd->get(), holdfast::base::format_request(verb), deadline);
       !sent) {
     return std::move(sent).error();
   }
   std::string buffer;
-  auto line = holdfast::base::receive_line(fd->get(), buffer, holdfast::base::kReplyLineLimit,
-                                           deadline);
+  auto line =
+      holdfast::base::receive_line(fd->get(), buffer, holdfast::base::kReplyLineLimit, deadline);
   if (!line) return std::move(line).error();
   return holdfast::base::parse_reply(*line);
 }

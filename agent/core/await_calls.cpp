@@ -20,8 +20,7 @@ bool required_failed(const std::vector<Resource*>& resources) {
 
 }  // namespace
 
-Awaited await_calls(const std::vector<Resource*>& resources, Bell& bell,
-                    const Patience& patience) {
+Awaited await_calls(const std::vector<Resource*>& resources, Bell& bell, const Patience& patience) {
   Awaited awaited;
   const auto finished = [&] { return all_finished(resources); };
   const std::stop_callback on_stop(patience.stop, [&] { bell.ring(); });

@@ -2,8 +2,8 @@
 //
 // Waits for calls that run on several resources at once, and ends those that do not end by
 // themselves: half a grace after the deadline they are asked to stop; a grace later they are
-// interrupted; another grace later they count as stuck, and the daemon has to end itself, since only the end of its
-// sessions is then sure to release what they hold.
+// interrupted; another grace later they count as stuck, and the daemon has to end itself, since
+// only the end of its sessions is then sure to release what they hold.
 //
 // Threads: the coordinator's.
 #pragma once

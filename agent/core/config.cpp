@@ -48,8 +48,9 @@ Result<void> take_values(AgentConfig& config, const std::string& path) {
   config.thaw_timeout = options.duration("thaw-timeout");
   config.max_hold = options.duration("max-hold");
   if (config.max_hold <= config.freeze_timeout) {
-    return Error(ErrorCode::kConfiguration, path + ": 'max-hold' has to be longer than "
-                                                   "'freeze-timeout'")
+    return Error(ErrorCode::kConfiguration, path +
+                                                ": 'max-hold' has to be longer than "
+                                                "'freeze-timeout'")
         .with_hint("the dead-man is armed before the freeze begins");
   }
   config.plugin_directory = options.text("plugin-directory");
@@ -74,9 +75,8 @@ Result<ResourceConfig> read_resource(const std::filesystem::path& file) {
   base::Options common(resource_option_table());
   for (base::Setting& setting : *settings) {
     const auto& table = common.table();
-    const bool is_common = std::any_of(table.begin(), table.end(), [&](const auto& spec) {
-      return spec.name == setting.key;
-    });
+    const bool is_common = std::any_of(table.begin(), table.end(),
+                                       [&](const auto& spec) { return spec.name == setting.key; });
     if (!is_common) {
       resource.settings.push_back(std::move(setting));
     } else if (auto set = common.set(setting); !set) {

@@ -176,8 +176,8 @@ Result<void> Coordinator::check(std::stop_token given_up) {
 
 void Coordinator::budget(Millis span) {
   budget_end_ = std::chrono::steady_clock::now() + span;
-  grace_ = settings_.grace.count() > 0 ? settings_.grace
-                                       : std::clamp<Millis>(span / 20, 50ms, 250ms);
+  grace_ =
+      settings_.grace.count() > 0 ? settings_.grace : std::clamp<Millis>(span / 20, 50ms, 250ms);
   // Kept back from the calls: two graces for those that hang, and time to let go of the rest.
   reserve_ = std::min<Millis>(span / 4, 2s);
 }
@@ -187,8 +187,7 @@ Patience Coordinator::patience(const std::stop_token& given_up) const {
 }
 
 Event Coordinator::fail(Error error) {
-  const Event event =
-      error.code() == ErrorCode::kFreezeTimeout ? Event::kDeadline : Event::kFail;
+  const Event event = error.code() == ErrorCode::kFreezeTimeout ? Event::kDeadline : Event::kFail;
   failure_ = std::move(error);
   return event;
 }
@@ -208,7 +207,8 @@ Result<void> Coordinator::arm() {
   auto mounts = mount_points();
   if (!mounts) return std::move(mounts).error();
   disarm_owed_ = true;
-  auto armed = world_.filesystems.arm(*mounts, settings_.max_hold, Deadline(budget_end_ - reserve_));
+  auto armed =
+      world_.filesystems.arm(*mounts, settings_.max_hold, Deadline(budget_end_ - reserve_));
   window_->record().filesystems = std::move(*mounts);
   return armed;
 }
@@ -263,15 +263,13 @@ Event Coordinator::record() {
   note_survivors();
   // Whatever has been waited for: an answer after freeze-timeout is a refusal.
   if (std::chrono::steady_clock::now() >= budget_end_) {
-    return fail(Error(ErrorCode::kFreezeTimeout, "the freeze took longer than freeze-timeout (" +
-                                                     base::format_duration(
-                                                         settings_.freeze_timeout) +
-                                                     ")"));
+    return fail(Error(ErrorCode::kFreezeTimeout,
+                      "the freeze took longer than freeze-timeout (" +
+                          base::format_duration(settings_.freeze_timeout) + ")"));
   }
-  world_.log.info("{}held after {} ms", run_tag(),
-                  std::chrono::duration_cast<Millis>(record.held->monotonic -
-                                                     record.begin.monotonic)
-                      .count());
+  world_.log.info(
+      "{}held after {} ms", run_tag(),
+      std::chrono::duration_cast<Millis>(record.held->monotonic - record.begin.monotonic).count());
   return Event::kDone;
 }
 
@@ -288,8 +286,8 @@ Event Coordinator::renew(const std::stop_token& given_up) {
     expires_at_ = world_.clock.now() + settings_.max_hold;
     world_.dead_man.arm(expires_at_);
     if (!settings_.without_filesystems) {
-      if (auto extended = world_.filesystems.extend(settings_.max_hold,
-                                                    Deadline(budget_end_ - reserve_));
+      if (auto extended =
+              world_.filesystems.extend(settings_.max_hold, Deadline(budget_end_ - reserve_));
           !extended) {
         return fail(Error(ErrorCode::kHoldFailed, "unable to arm the dead-man of the filesystems")
                         .caused_by(std::move(extended).error()));
@@ -339,10 +337,9 @@ void Coordinator::conclude() {
   record.end = now(world_.clock);
   record.verdict = failure_ ? verdict_of(*failure_) : Verdict{};
   if (!failure_ && record.held) {
-    world_.log.info("{}thawed: every hold was unbroken for {} ms", run_tag(),
-                    std::chrono::duration_cast<Millis>(record.end->monotonic -
-                                                       record.held->monotonic)
-                        .count());
+    world_.log.info(
+        "{}thawed: every hold was unbroken for {} ms", run_tag(),
+        std::chrono::duration_cast<Millis>(record.end->monotonic - record.held->monotonic).count());
   } else if (failure_) {
     world_.log.error("{}{}", run_tag(), failure_->one_line());
   }
@@ -350,8 +347,8 @@ void Coordinator::conclude() {
   const bool owes_thaw = state_ == State::kExpired || state_ == State::kInterrupted;
   // A window whose thaw is still to come keeps its marker: if this process goes, too, the next one
   // has to know.
-  auto written = owes_thaw ? world_.journal.write_last_keeping_marker(json)
-                           : world_.journal.write_last(json);
+  auto written =
+      owes_thaw ? world_.journal.write_last_keeping_marker(json) : world_.journal.write_last(json);
   if (!written) world_.log.warn("{}{}, continuing", run_tag(), written.error().one_line());
   {
     const std::lock_guard lock(shown_mutex_);
@@ -369,8 +366,7 @@ void Coordinator::report() {
                      "the holds were lost: holdfastd restarted during the window");
     const Verdict verdict = verdict_of(*failure_);
     left["state"] = "done";
-    left["verdict"] = {
-        {"code", verdict.code}, {"status", verdict.status}, {"text", verdict.text}};
+    left["verdict"] = {{"code", verdict.code}, {"status", verdict.status}, {"text", verdict.text}};
     if (auto written = world_.journal.write_last(left); !written) {
       world_.log.warn("{}, continuing", written.error().one_line());
     }

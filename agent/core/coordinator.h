@@ -6,9 +6,9 @@
 //   freeze   arm -> prepare (parallel) -> sync -> hold (order groups) -> record -> answer
 //   thaw     verify -> release (reverse, all) -> record -> answer;   afterwards: settle()
 //
-// freeze-timeout bounds the whole of freeze(), thaw-timeout the whole of thaw() and expire(). When a
-// plugin does not return although it was interrupted, must_end() says that this process has to go,
-// once it has answered: sessions that end hold no lock.
+// freeze-timeout bounds the whole of freeze(), thaw-timeout the whole of thaw() and expire(). When
+// a plugin does not return although it was interrupted, must_end() says that this process has to
+// go, once it has answered: sessions that end hold no lock.
 //
 // Threads: freeze(), thaw(), expire(), stop(), check(), settle() on one thread, which may block
 // there. The const calls from any thread.

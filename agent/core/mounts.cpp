@@ -66,9 +66,9 @@ base::Result<std::vector<Mount>> parse_mountinfo(std::string_view text) {
     text.remove_prefix(std::min(end + 1, text.size()));
     const auto words = words_of(line);
     // Six fixed words, any number of optional ones, a dash, and three more.
-    const auto dash = words.size() < 6 ? words.end()
-                                       : std::find(words.begin() + 6, words.end(),
-                                                   std::string_view("-"));
+    const auto dash = words.size() < 6
+                          ? words.end()
+                          : std::find(words.begin() + 6, words.end(), std::string_view("-"));
     if (std::distance(dash, words.end()) < 3) {
       return base::Error(base::ErrorCode::kCorrupt,
                          "unable to read the mount table: '" + base::printable(line, 100) + "'");

@@ -25,9 +25,9 @@ Result<void> configure(api::Plugin& plugin, const ResourceConfig& resource) {
     }
     return plugin.finish_config(resource.file);
   } catch (const std::exception& problem) {
-    return Error(ErrorCode::kInternal, resource.file + ": plugin '" + resource.plugin +
-                                           "' threw an exception: " +
-                                           base::printable(problem.what()));
+    return Error(ErrorCode::kInternal,
+                 resource.file + ": plugin '" + resource.plugin +
+                     "' threw an exception: " + base::printable(problem.what()));
   } catch (...) {
     return Error(ErrorCode::kInternal,
                  resource.file + ": plugin '" + resource.plugin + "' threw an unknown exception");
@@ -50,10 +50,9 @@ Result<void> check_module(const api::PluginModule* module, const std::string& na
         .with_hint("install the plugin package of the same version as holdfast-agent");
   }
   if (module->api_version != api::kApiVersion) {
-    return Error(ErrorCode::kMisconfigured, what + "its interface is version " +
-                                                std::to_string(module->api_version) +
-                                                ", holdfastd's is version " +
-                                                std::to_string(api::kApiVersion))
+    return Error(ErrorCode::kMisconfigured,
+                 what + "its interface is version " + std::to_string(module->api_version) +
+                     ", holdfastd's is version " + std::to_string(api::kApiVersion))
         .with_hint("install the plugin package of the same version as holdfast-agent");
   }
   if (module->name == nullptr || module->create == nullptr || module->name != name) {
@@ -77,8 +76,8 @@ Result<const api::PluginModule*> PluginHost::load(const std::string& name) {
   if (handle == nullptr) {
     const char* problem = ::dlerror();
     return Error(ErrorCode::kMisconfigured,
-                 "unable to load '" + path + "': " +
-                     base::printable(problem != nullptr ? problem : "unknown cause"));
+                 "unable to load '" + path +
+                     "': " + base::printable(problem != nullptr ? problem : "unknown cause"));
   }
   const auto entry = reinterpret_cast<api::ModuleEntry>(::dlsym(handle, api::kModuleEntry));
   if (entry == nullptr) {

@@ -66,12 +66,9 @@ Verdict verdict_of(const base::Error& error) {
 }
 
 Json to_json(const WindowRecord& record) {
-  Json json{{"schema", 1},
-            {"holdfast", HOLDFAST_VERSION},
-            {"window", record.id},
-            {"sequence", record.sequence},
-            {"boot", record.boot},
-            {"state", record.verdict ? "done" : "held"}};
+  Json json{{"schema", 1},         {"holdfast", HOLDFAST_VERSION},
+            {"window", record.id}, {"sequence", record.sequence},
+            {"boot", record.boot}, {"state", record.verdict ? "done" : "held"}};
   if (record.verdict) {
     json["verdict"] = {{"code", record.verdict->code},
                        {"status", record.verdict->status},

@@ -38,8 +38,8 @@ auto guarded(const std::string& resource, const char* call, Function function)
   try {
     return function();
   } catch (const std::exception& problem) {
-    return Error(ErrorCode::kInternal, what + "an exception in " + call + ": " +
-                                           base::printable(problem.what()));
+    return Error(ErrorCode::kInternal,
+                 what + "an exception in " + call + ": " + base::printable(problem.what()));
   } catch (...) {
     return Error(ErrorCode::kInternal, what + "an unknown exception in " + call);
   }
@@ -209,8 +209,8 @@ void Resource::idle() {
     timeout = base::Deadline(next_probe_).poll_timeout();
   }
   std::array<pollfd, 2> watched{
-      {{wake_.get(), POLLIN, 0}, {watched_events_ != 0 ? current_watch_fd() : -1,
-                                  watched_events_, 0}}};
+      {{wake_.get(), POLLIN, 0},
+       {watched_events_ != 0 ? current_watch_fd() : -1, watched_events_, 0}}};
   const int ready = timeout == 0 ? 0 : ::poll(watched.data(), watched.size(), timeout);
   if (ready < 0) return;
   if (watched[0].revents != 0) {
@@ -259,8 +259,7 @@ void Resource::on_watch(short events) {
 }
 
 Result<void> Resource::probe(Deadline deadline, const std::stop_token& stop) {
-  auto report =
-      guarded(traits_.name, "probe()", [&] { return plugin_->probe(deadline, stop); });
+  auto report = guarded(traits_.name, "probe()", [&] { return plugin_->probe(deadline, stop); });
   if (!report) {
     Error problem = std::move(report).error();
     note_unready(problem);
@@ -288,8 +287,7 @@ void Resource::note_unready(Error problem) {
 }
 
 void Resource::begin_probe(Deadline deadline) {
-  begin(deadline,
-        [this, deadline](const std::stop_token& stop) { return probe(deadline, stop); });
+  begin(deadline, [this, deadline](const std::stop_token& stop) { return probe(deadline, stop); });
 }
 
 void Resource::begin_prepare(const api::Window& window, Deadline deadline) {
@@ -355,8 +353,7 @@ void Resource::begin_check(Deadline deadline) {
     pollfd watched{current_watch_fd(), POLLRDHUP, 0};
     if (!lost_at() && watched.fd >= 0 && ::poll(&watched, 1, 0) > 0) on_watch(watched.revents);
     if (lost_at()) return lost_error();
-    auto position =
-        guarded(traits_.name, "check()", [&] { return hold_->check(deadline); });
+    auto position = guarded(traits_.name, "check()", [&] { return hold_->check(deadline); });
     if (!position) return std::move(position).error();
     checked_position_ = std::move(*position);
     return {};

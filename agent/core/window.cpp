@@ -93,9 +93,9 @@ WindowRecord Window::renew(std::uint64_t sequence) {
 }
 
 ResourceRecord& Window::entry_of(const Resource& resource) {
-  const auto found =
-      std::find_if(record_.resources.begin(), record_.resources.end(),
-                   [&](const ResourceRecord& entry) { return entry.name == resource.traits().name; });
+  const auto found = std::find_if(
+      record_.resources.begin(), record_.resources.end(),
+      [&](const ResourceRecord& entry) { return entry.name == resource.traits().name; });
   if (found == record_.resources.end()) throw std::logic_error("a resource without a record");
   return *found;
 }
@@ -121,9 +121,9 @@ Result<void> Window::judge(const std::vector<Resource*>& called, const Awaited& 
     const auto outcome = resource->outcome();
     if (outcome) continue;
     const Error& cause = outcome.error();
-    const ErrorCode code = awaited.timed_out                ? ErrorCode::kFreezeTimeout
-                           : is_misconfiguration(cause)     ? ErrorCode::kMisconfigured
-                                                            : ErrorCode::kHoldFailed;
+    const ErrorCode code = awaited.timed_out            ? ErrorCode::kFreezeTimeout
+                           : is_misconfiguration(cause) ? ErrorCode::kMisconfigured
+                                                        : ErrorCode::kHoldFailed;
     Error error = resource_error(code, verb, name, cause);
     entry_of(*resource).verdict = verdict_of(error);
     if (!resource->traits().required) {
@@ -211,8 +211,8 @@ Result<void> Window::verify(const Patience& patience) {
       entry.position_at_thaw = resource->checked_position();
       continue;
     }
-    Error error = resource_error(ErrorCode::kHoldLost, "prove the hold of", entry.name,
-                                 outcome.error());
+    Error error =
+        resource_error(ErrorCode::kHoldLost, "prove the hold of", entry.name, outcome.error());
     entry.verdict = verdict_of(error);
     add(failure, std::move(error));
   }
@@ -228,8 +228,7 @@ Result<void> Window::let_go(base::MonoTime end, base::Millis grace) {
     const auto share = static_cast<std::int64_t>(groups_left.size());
     groups_left.pop_back();
     const auto now = std::chrono::steady_clock::now();
-    const auto fair =
-        now + std::max<std::chrono::steady_clock::duration>(end - now, grace) / share;
+    const auto fair = now + std::max<std::chrono::steady_clock::duration>(end - now, grace) / share;
     // A call that is still going on comes first: two at once is more than a plugin bears.
     (void)await_calls(group, bell_, {now, grace, {}, false});
     for (Resource* resource : group) {
@@ -245,8 +244,8 @@ Result<void> Window::let_go(base::MonoTime end, base::Millis grace) {
       if (resource->finished() && entry.held_at) entry.released_at = resource->released_at();
       // That a session which has gone could not be told to let go is no second trouble.
       if (outcome || entry.lost_at) continue;
-      Error error = resource_error(ErrorCode::kReleaseFailed, "release", entry.name,
-                                   outcome.error());
+      Error error =
+          resource_error(ErrorCode::kReleaseFailed, "release", entry.name, outcome.error());
       if (entry.verdict.status == 0) entry.verdict = verdict_of(error);
       add(failure, std::move(error));
     }

@@ -61,8 +61,8 @@ class Window {
   [[nodiscard]] ResourceRecord& entry_of(const Resource& resource);
   [[nodiscard]] std::vector<std::vector<Resource*>> groups() const;
   // Judges the calls that await_calls() has waited for; `verb` is for the message.
-  [[nodiscard]] base::Result<void> judge(const std::vector<Resource*>& called, const Awaited& awaited,
-                                         const std::string& verb);
+  [[nodiscard]] base::Result<void> judge(const std::vector<Resource*>& called,
+                                         const Awaited& awaited, const std::string& verb);
   void describe(const base::Clock& clock, std::uint64_t sequence);
 
   Resources& resources_;

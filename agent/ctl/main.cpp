@@ -41,11 +41,12 @@ Result<Reply> ask(const CommandLine& line) {
   const auto lost = [](const Error& problem) {
     return Error(ErrorCode::kDaemonUnreachable, "holdfastd gave no answer").caused_by(problem);
   };
-  auto sent = holdfast::base::send_all(fd->get(), holdfast::base::format_request(line.verb), deadline);
+  auto sent =
+      holdfast::base::send_all(fd->get(), holdfast::base::format_request(line.verb), deadline);
   if (!sent) return lost(sent.error());
   std::string buffer;
-  auto first = holdfast::base::receive_line(fd->get(), buffer, holdfast::base::kReplyLineLimit,
-                                            deadline);
+  auto first =
+      holdfast::base::receive_line(fd->get(), buffer, holdfast::base::kReplyLineLimit, deadline);
   if (!first) return lost(first.error());
   auto parsed = holdfast::base::parse_reply(*first);
   if (!parsed) return std::move(parsed).error();

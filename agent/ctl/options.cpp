@@ -73,9 +73,12 @@ base::Result<CommandLine> parse_command_line(int argc, const char* const* argv) 
     // No guessing of abbreviations: a script has to mean the same after an upgrade.
     const int style =
         po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-    po::store(
-        po::command_line_parser(argc, argv).options(known).positional(positional).style(style).run(),
-        given);
+    po::store(po::command_line_parser(argc, argv)
+                  .options(known)
+                  .positional(positional)
+                  .style(style)
+                  .run(),
+              given);
   } catch (const po::error& problem) {
     return usage(base::printable(problem.what()));
   }
@@ -86,8 +89,8 @@ base::Result<CommandLine> parse_command_line(int argc, const char* const* argv) 
   line.socket =
       given.contains("socket") ? given["socket"].as<std::string>() : base::kDefaultControlSocket;
   if (line.help || line.version) return line;
-  const auto words =
-      given.contains("verb") ? given["verb"].as<std::vector<std::string>>() : std::vector<std::string>{};
+  const auto words = given.contains("verb") ? given["verb"].as<std::vector<std::string>>()
+                                            : std::vector<std::string>{};
   if (words.empty()) return usage("what is to be done?");
   if (words.size() > 1) return usage("unknown argument '" + base::printable(words[1], 64) + "'");
   const auto verb = base::verb_named(words.front());

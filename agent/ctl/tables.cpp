@@ -31,8 +31,7 @@ std::string span_of(const Json& record, const char* begin, const char* end) {
   const auto to = base::integer_member(member(record, end), "monotonic_ns");
   if (!from || !to) return "-";
   std::array<char, 48> text{};
-  (void)std::snprintf(text.data(), text.size(), "%.1f ms",
-                      static_cast<double>(*to - *from) / 1e6);
+  (void)std::snprintf(text.data(), text.size(), "%.1f ms", static_cast<double>(*to - *from) / 1e6);
   return text.data();
 }
 
@@ -100,8 +99,8 @@ std::string status_text(const Json& status) {
   const Json& last = member(status, "last");
   if (last.is_object()) {
     const Json& verdict = member(last, "verdict");
-    text += "last window: " + text_of(member(last, "begin"), "wall") + ", " +
-            text_of(verdict, "code");
+    text +=
+        "last window: " + text_of(member(last, "begin"), "wall") + ", " + text_of(verdict, "code");
     if (text_of(verdict, "text") != "-") text += ": " + text_of(verdict, "text");
     text += "\n";
   }
@@ -120,8 +119,8 @@ std::string status_text(const Json& status) {
     if (!warnings.is_array()) continue;
     for (const Json& warning : warnings) {
       if (!warning.is_string()) continue;
-      notes += text_of(resource, "name") + ": warning: " +
-               base::printable(warning.get<std::string>()) + "\n";
+      notes += text_of(resource, "name") +
+               ": warning: " + base::printable(warning.get<std::string>()) + "\n";
     }
   }
   return text + table(rows) + notes;

@@ -111,8 +111,8 @@ void ControlServer::take_request(std::uint64_t id, Client& client, base::Verb ve
   if (verb == base::Verb::kStatus) return reply(id, {}, callbacks_.status());
   // From here on only the end of the connection is of interest.
   loop_.change(client.fd.get(), 0);
-  client.job = callbacks_.submit(
-      verb, [this, id, verb](const base::ReplyLine& line, std::string document) {
+  client.job =
+      callbacks_.submit(verb, [this, id, verb](const base::ReplyLine& line, std::string document) {
         const auto found = clients_.find(id);
         const bool froze = verb == base::Verb::kFreeze && line.status == 0;
         if (found == clients_.end()) {

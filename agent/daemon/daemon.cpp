@@ -80,9 +80,9 @@ base::Result<void> Daemon::start() {
         core::Resource::Traits{config.name, config.plugin, config.required, config.order},
         std::move(plugins_[i]), clock_, bell_, [this] { loop_.post([this] { show_status(); }); }));
   }
-  core::CoordinatorSettings settings{config_.freeze_timeout, config_.thaw_timeout,
-                                     config_.max_hold, config_.filesystems,
-                                     config_.without_filesystems, {}};
+  core::CoordinatorSettings settings{
+      config_.freeze_timeout, config_.thaw_timeout,        config_.max_hold,
+      config_.filesystems,    config_.without_filesystems, {}};
   coordinator_ = std::make_unique<core::Coordinator>(
       std::move(settings),
       core::CoordinatorWorld{clock_, filesystems_, dead_man_, journal_, bell_, log_, *ring_},

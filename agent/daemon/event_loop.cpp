@@ -79,24 +79,27 @@ void EventLoop::run_timers() {
   }
 }
 
-int EventLoop::run() {
+void EventLoop::turn() {
   std::array<epoll_event, 16> events{};
-  while (!quit_status_) {
-    const int count =
-        ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout());
-    if (count < 0 && errno != EINTR) throw std::runtime_error("unable to wait for events");
-    for (int i = 0; i < count; ++i) {
-      const epoll_event& event = events.at(static_cast<std::size_t>(i));
-      // Kept alive over its own forget(); an earlier handler of this round may have forgotten it.
-      const auto found = handlers_.find(event.data.fd);
-      if (found == handlers_.end()) continue;
-      const std::shared_ptr<Handler> handler = found->second;
-      (*handler)(event.events);
-    }
-    run_posted();
-    run_timers();
+  const int count =
+      ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout());
+  if (count < 0 && errno != EINTR) throw std::runtime_error("unable to wait for events");
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events.at(static_cast<std::size_t>(i));
+    // Kept alive over its own forget(); an earlier handler of this round may have forgotten it.
+    const auto found = handlers_.find(event.data.fd);
+    if (found == handlers_.end()) continue;
+    const std::shared_ptr<Handler> handler = found->second;
+    (*handler)(event.events);
   }
-  return *quit_status_;
+  run_posted();
+  run_timers();
+}
+
+int EventLoop::run() {
+  while (!quit_status_)
+    turn();
+  return *std::exchange(quit_status_, std::nullopt);
 }
 
 }  // namespace holdfast::daemon

@@ -40,6 +40,8 @@ class EventLoop {
 
   // Until quit(); returns its argument.
   int run();
+  // One round: waits for something to happen, and deals with it.
+  void turn();
   void quit(int status) { quit_status_ = status; }
 
  private:

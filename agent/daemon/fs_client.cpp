@@ -68,28 +68,25 @@ Result<fs::FsReply> FsClient::ask(const fs::FsRequest& request, Deadline deadlin
     const int ready = ::poll(&watched, 1, deadline.poll_timeout());
     if (ready < 0 && errno == EINTR) continue;
     if (ready == 0) {
-      return failed(
-          Error(ErrorCode::kTimedOut, "no answer from '" + socket_ + "' in time"));
+      return failed(Error(ErrorCode::kTimedOut, "no answer from '" + socket_ + "' in time"));
     }
     fs::FsReply reply;
     const ssize_t size = ::recv(fd_.get(), &reply, sizeof reply, MSG_DONTWAIT | MSG_TRUNC);
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (size != static_cast<ssize_t>(sizeof reply) || reply.version != fs::kFsVersion) {
-      return failed(
-          Error(ErrorCode::kUnreachable, "'" + socket_ + "' closed the connection"));
+      return failed(Error(ErrorCode::kUnreachable, "'" + socket_ + "' closed the connection"));
     }
     return reply;
   }
 }
 
-Result<void> FsClient::request(FsOp op, std::uint64_t value, const char* what,
-                               Deadline deadline) {
+Result<void> FsClient::request(FsOp op, std::uint64_t value, const char* what, Deadline deadline) {
   fs::FsRequest request;
   request.op = op;
   request.value = value;
   auto reply = ask(request, deadline);
-  if (!reply) return Error(reply.error().code(), std::string("unable to ") + what)
-      .caused_by(reply.error());
+  if (!reply)
+    return Error(reply.error().code(), std::string("unable to ") + what).caused_by(reply.error());
   if (reply->error_number == 0) return {};
   std::string message = std::string("unable to ") + what;
   if (reply->which < mount_points_.size()) {

@@ -56,12 +56,9 @@ base::Result<CommandLine> parse_command_line(int argc, const char* const* argv) 
   po::variables_map given;
   try {
     // No guessing of abbreviations: a unit file has to mean the same after an upgrade.
-    const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-    po::store(po::command_line_parser(argc, argv)
-                  .options(known)
-                  .positional({})
-                  .style(style)
-                  .run(),
+    const int style =
+        po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+    po::store(po::command_line_parser(argc, argv).options(known).positional({}).style(style).run(),
               given);
   } catch (const po::error& problem) {
     return base::Error(base::ErrorCode::kUsage, base::printable(problem.what()))

@@ -93,7 +93,8 @@ void Sequencer::stop(std::function<void()> done) {
     current = current_given_up_;
   }
   (void)current.request_stop();
-  push({Kind::kStop, [done = std::move(done)](const base::ReplyLine&, const std::string&) { done(); },
+  push({Kind::kStop,
+        [done = std::move(done)](const base::ReplyLine&, const std::string&) { done(); },
         {}});
 }
 
@@ -137,23 +138,31 @@ void Sequencer::work() {
   }
 }
 
+void Sequencer::answer_window(const Job& job, const Result<void>& outcome) {
+  {
+    // Once it is answered the next one may come: what is left to do only delays it.
+    const std::lock_guard lock(mutex_);
+    current_.reset();
+    current_given_up_ = std::stop_source{std::nostopstate};
+  }
+  answer(job, outcome);
+  coordinator_.settle();
+}
+
 void Sequencer::perform(const Job& job) {
   switch (job.kind) {
     case Kind::kFreeze:
-      answer(job, coordinator_.freeze(job.given_up.get_token()));
-      coordinator_.settle();
-      return;
+      return answer_window(job, coordinator_.freeze(job.given_up.get_token()));
     case Kind::kThaw:
-      answer(job, coordinator_.thaw());
-      coordinator_.settle();
-      return;
+      return answer_window(job, coordinator_.thaw());
     case Kind::kCheck: {
       const auto outcome = coordinator_.check(job.given_up.get_token());
       return answer(job, outcome, base::to_line(coordinator_.status()) + "\n");
     }
     case Kind::kReport: {
       base::Json records = base::Json::array();
-      for (auto& record : journal_.recent(kRecordsReported)) records.push_back(std::move(record));
+      for (auto& record : journal_.recent(kRecordsReported))
+        records.push_back(std::move(record));
       return answer(job, {}, base::to_line({{"records", std::move(records)}}) + "\n");
     }
     case Kind::kExpire:

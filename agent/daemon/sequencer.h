@@ -62,6 +62,8 @@ class Sequencer {
   void push(Job job);
   void work();
   void perform(const Job& job);
+  // Of a freeze or thaw: the answer, and then what can wait until after it.
+  void answer_window(const Job& job, const base::Result<void>& outcome);
   void answer(const Job& job, const base::Result<void>& outcome, std::string document = {});
 
   core::Coordinator& coordinator_;

@@ -16,8 +16,8 @@ Result<void> FakeFsFreezer::called(const std::string& call, bool needs_set) {
   return {};
 }
 
-Result<void> FakeFsFreezer::arm(const std::vector<std::string>& mount_points,
-                                base::Millis max_hold, base::Deadline) {
+Result<void> FakeFsFreezer::arm(const std::vector<std::string>& mount_points, base::Millis max_hold,
+                                base::Deadline) {
   if (auto ok = called("arm", false); !ok) return ok;
   mount_points_ = mount_points;
   max_hold_ = max_hold;

@@ -101,7 +101,8 @@ class Session {
       return Error(ErrorCode::kCancelled, "interrupted");
     }
     if (word == "stuck") {
-      for (;;) (void)::poll(nullptr, 0, -1);
+      for (;;)
+        (void)::poll(nullptr, 0, -1);
     }
     const std::string code = rest.substr(0, rest.find(' '));
     return Error(base::error_code_named(code).value_or(ErrorCode::kRefused),
@@ -131,8 +132,8 @@ class FakeModuleHold final : public api::Hold {
     if (!reply) return std::move(reply).error();
     api::Position position{{"lsn", *reply}};
     if (position != position_) {
-      return Error(ErrorCode::kHoldLost, "the position moved from " + position_[0].second +
-                                             " to " + *reply);
+      return Error(ErrorCode::kHoldLost,
+                   "the position moved from " + position_[0].second + " to " + *reply);
     }
     return position;
   }

@@ -111,9 +111,8 @@ Result<void> FakeServer::wait_for(FakeEnding ending, Deadline deadline,
   if (ending == FakeEnding::kHang) {
     (void)changed_.wait_until(lock, stop, deadline.at(), [this] { return interrupted_; });
     disconnect();
-    return stop.stop_requested() || interrupted_
-               ? Error(ErrorCode::kCancelled, "cancelled")
-               : Error(ErrorCode::kTimedOut, "timed out");
+    return stop.stop_requested() || interrupted_ ? Error(ErrorCode::kCancelled, "cancelled")
+                                                 : Error(ErrorCode::kTimedOut, "timed out");
   }
   changed_.wait(lock, [&] { return ending == FakeEnding::kStuck ? unstuck_ : interrupted_; });
   disconnect();
@@ -136,8 +135,8 @@ Result<void> FakeServer::perform(FakeCall call, Deadline deadline, const std::st
     case FakeEnding::kLie:
       break;
     case FakeEnding::kFail:
-      outcome = Error(ErrorCode::kRefused, "unable to " + name_of(call) + " '" + name_ +
-                                               "': access denied")
+      outcome = Error(ErrorCode::kRefused,
+                      "unable to " + name_of(call) + " '" + name_ + "': access denied")
                     .with_hint("grant it");
       break;
     case FakeEnding::kMisconfigure:
@@ -258,9 +257,8 @@ Result<api::ProbeReport> FakePlugin::probe(Deadline deadline, std::stop_token st
     server_->disconnect();
     return std::move(done).error();
   }
-  return api::ProbeReport{{"Fake", "1.0", "uuid-of-" + server_->name_,
-                           std::to_string(server_->sessions_)},
-                          {}};
+  return api::ProbeReport{
+      {"Fake", "1.0", "uuid-of-" + server_->name_, std::to_string(server_->sessions_)}, {}};
 }
 
 int FakePlugin::watch_fd() const {

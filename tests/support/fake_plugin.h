@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A database that is not there, and a plugin that holds it. FakeServer has the memory: is it locked,
-// by which session, at which position, and which call is to end how. FakePlugin speaks to it as a
-// real plugin speaks to its server, with a socket that shows when the session has gone.
+// A database that is not there, and a plugin that holds it. FakeServer has the memory: is it
+// locked, by which session, at which position, and which call is to end how. FakePlugin speaks to
+// it as a real plugin speaks to its server, with a socket that shows when the session has gone.
 //
 // Threads: FakeServer from any; FakePlugin as api/plugin.h says, and it fails the call if two of
 // them come at once.

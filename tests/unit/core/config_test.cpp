@@ -90,29 +90,34 @@ TEST_F(Config, NeedsNoFileUnlessItIsNamed) {
 
 TEST_F(Config, NamesFileAndLineOfWhatIsWrongInTheAgentFile) {
   agent("freze-timeout = 5s\n");
-  EXPECT_EQ(error(), "DIR/agent.conf:2: unknown key 'freze-timeout' "
-                     "(did you mean 'freeze-timeout'?)");
+  EXPECT_EQ(error(),
+            "DIR/agent.conf:2: unknown key 'freze-timeout' "
+            "(did you mean 'freeze-timeout'?)");
   agent("max-hold = 30s\nmax-hold = 40s\n");
   EXPECT_EQ(error(), "DIR/agent.conf:3: key 'max-hold' is given again, after DIR/agent.conf:2");
   agent("freeze-timeout = 15\n");
-  EXPECT_EQ(error(), "DIR/agent.conf:2: '15' is not right for 'freeze-timeout': a duration such as "
-                     "500ms, 15s or 2min, 1s to 2min");
+  EXPECT_EQ(error(),
+            "DIR/agent.conf:2: '15' is not right for 'freeze-timeout': a duration such as "
+            "500ms, 15s or 2min, 1s to 2min");
   agent("freeze-timeout = 1h\n");
-  EXPECT_EQ(error(), "DIR/agent.conf:2: '1h' is not right for 'freeze-timeout': a duration such as "
-                     "500ms, 15s or 2min, 1s to 2min");
+  EXPECT_EQ(error(),
+            "DIR/agent.conf:2: '1h' is not right for 'freeze-timeout': a duration such as "
+            "500ms, 15s or 2min, 1s to 2min");
   agent("what is this\n");
   EXPECT_EQ(error(), "DIR/agent.conf:2: 'what is this' is not 'key = value'");
   agent("filesystems = auto\nfilesystems = /\n");
   EXPECT_EQ(error(), "DIR/agent.conf: 'filesystems = auto' stands beside others");
   agent("filesystems = var/lib\n");
-  EXPECT_EQ(error(), "DIR/agent.conf: 'var/lib' is not right for 'filesystems': auto, none or an "
-                     "absolute path");
+  EXPECT_EQ(error(),
+            "DIR/agent.conf: 'var/lib' is not right for 'filesystems': auto, none or an "
+            "absolute path");
 }
 
 TEST_F(Config, RefusesADeadManThatIsShorterThanTheFreeze) {
   agent("freeze-timeout = 20s\nmax-hold = 20s\n");
-  EXPECT_EQ(error(), "DIR/agent.conf: 'max-hold' has to be longer than 'freeze-timeout' "
-                     "(the dead-man is armed before the freeze begins)");
+  EXPECT_EQ(error(),
+            "DIR/agent.conf: 'max-hold' has to be longer than 'freeze-timeout' "
+            "(the dead-man is armed before the freeze begins)");
 }
 
 TEST_F(Config, NamesFileAndLineOfWhatIsWrongInAResourceFile) {
@@ -125,8 +130,9 @@ TEST_F(Config, NamesFileAndLineOfWhatIsWrongInAResourceFile) {
   EXPECT_EQ(error(), "DIR/resources.d/x.conf: '../evil' cannot be the name of a plugin");
   resource("x.conf", "plugin = mysql\n");
   resource("a b.conf", "plugin = mysql\n");
-  EXPECT_EQ(error(), "'DIR/resources.d/a b.conf' cannot be the name of a resource "
-                     "(letters, digits, '.', '_' and '-' only)");
+  EXPECT_EQ(error(),
+            "'DIR/resources.d/a b.conf' cannot be the name of a resource "
+            "(letters, digits, '.', '_' and '-' only)");
 }
 
 }  // namespace

@@ -23,11 +23,11 @@ namespace holdfast::core {
 
 class CoordinatorTest : public ::testing::Test {
  protected:
-  static constexpr base::Millis kFreezeTimeout{400};
-  static constexpr base::Millis kThawTimeout{400};
+  static constexpr base::Millis kFreezeTimeout{300};
+  static constexpr base::Millis kThawTimeout{300};
   static constexpr base::Millis kMaxHold{60'000};
   // Longer than a busy machine keeps a thread from running.
-  static constexpr base::Millis kGrace{300};
+  static constexpr base::Millis kGrace{150};
   // Nothing may take longer, whatever hangs.
   static constexpr base::Millis kLongest{3000};
 

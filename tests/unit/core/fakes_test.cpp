@@ -127,8 +127,7 @@ TEST_F(FakePluginTest, EndsEachCallAsItWasToldTo) {
   EXPECT_EQ(plugin_.prepare({"w"}, Deadline::in(10ms), {}).error().code(), ErrorCode::kTimedOut);
   std::stop_source stop;
   (void)stop.request_stop();
-  EXPECT_EQ(plugin_.prepare({"w"}, soon(), stop.get_token()).error().code(),
-            ErrorCode::kCancelled);
+  EXPECT_EQ(plugin_.prepare({"w"}, soon(), stop.get_token()).error().code(), ErrorCode::kCancelled);
   server_->script(FakeCall::kHold, FakeEnding::kNothing);
   EXPECT_EQ(*plugin_.hold({"w"}, soon(), {}), nullptr);
   EXPECT_FALSE(server_->is_locked());

@@ -30,12 +30,14 @@ TEST(PluginHost, TakesAModuleOfItsOwnInterface) {
 TEST(PluginHost, RefusesOtherVersionsWithBothNumbers) {
   api::PluginModule module = kGood;
   module.api_version = 7;
-  EXPECT_EQ(refusal(module), "unable to use the plugin '/p/holdfast-good.so': its interface is "
-                             "version 7, holdfastd's is version 1");
+  EXPECT_EQ(refusal(module),
+            "unable to use the plugin '/p/holdfast-good.so': its interface is "
+            "version 7, holdfastd's is version 1");
   module = kGood;
   module.struct_size = 8;
-  EXPECT_EQ(refusal(module), "unable to use the plugin '/p/holdfast-good.so': its description has "
-                             "8 bytes, holdfastd's has 32");
+  EXPECT_EQ(refusal(module),
+            "unable to use the plugin '/p/holdfast-good.so': its description has "
+            "8 bytes, holdfastd's has 32");
 }
 
 TEST(PluginHost, RefusesAModuleThatIsNotWhatItsFileSays) {
