@@ -45,13 +45,9 @@ MysqlHold::~MysqlHold() {
 }
 
 Result<void> MysqlHold::establish(const Patience& patience) {
-  if (auto proven = sessions_.lock().prove_lock(patience); !proven) return proven;
-  auto proof = sessions_.lock().proof(patience);
-  if (!proof) return std::move(proof).error();
-  proof_ = *proof;
-  auto position = sessions_.lock().position(patience);
-  if (!position) return std::move(position).error();
-  position_ = std::move(*position);
+  auto evidence = sessions_.lock().evidence(patience);
+  if (!evidence) return std::move(evidence).error();
+  evidence_ = std::move(*evidence);
   return {};
 }
 
@@ -60,36 +56,33 @@ Error MysqlHold::lost(Error cause) const {
       .caused_by(std::move(cause));
 }
 
-Result<void> MysqlHold::prove_session(const Patience& patience) {
+Result<Evidence> MysqlHold::prove_session(const Patience& patience) {
   MysqlSession& session = sessions_.lock();
   if (session.hung_up()) {
     return Error(ErrorCode::kHoldLost,
-                 "the server has ended session " + std::to_string(proof_.session_id));
+                 "the server has ended session " + std::to_string(evidence_.session_id));
   }
-  auto proof = session.proof(patience);
-  if (!proof) return std::move(proof).error();
-  if (proof->session_id != proof_.session_id) {
-    return Error(ErrorCode::kHoldLost, "session " + std::to_string(proof->session_id) +
+  auto now = session.evidence(patience);
+  if (!now) return now;
+  if (now->session_id != evidence_.session_id) {
+    return Error(ErrorCode::kHoldLost, "session " + std::to_string(now->session_id) +
                                            " answers in place of " +
-                                           std::to_string(proof_.session_id));
+                                           std::to_string(evidence_.session_id));
   }
-  if (proof->uptime < proof_.uptime) {
-    return Error(ErrorCode::kHoldLost, "the server was restarted");
-  }
-  return session.prove_lock(patience);
+  if (auto proven = session.prove_lock(patience); !proven) return std::move(proven).error();
+  return now;
 }
 
 Result<api::Position> MysqlHold::check(Deadline deadline) {
   const Patience patience{.deadline = deadline};
   if (released_) return lost(Error(ErrorCode::kHoldLost, "it is released already"));
-  if (auto proven = prove_session(patience); !proven) return lost(std::move(proven).error());
-  auto now = sessions_.lock().position(patience);
+  auto now = prove_session(patience);
   if (!now) return lost(std::move(now).error());
-  if (*now != position_) {
-    return lost(Error(ErrorCode::kHoldLost, difference(position_, *now))
+  if (now->position != evidence_.position) {
+    return lost(Error(ErrorCode::kHoldLost, difference(evidence_.position, now->position))
                     .with_hint("something wrote in spite of the lock, or rotated the binary log"));
   }
-  return now;
+  return std::move(now->position);
 }
 
 Result<void> MysqlHold::release(Deadline deadline) {

@@ -6,7 +6,8 @@
 //  - The lock belongs to the session (MDL of its THD), and a session can't lose it but by UNLOCK
 //    TABLES, which only release() sends, or by ending. It never reconnects, so a session that still
 //    answers with the same CONNECTION_ID() is the one that took the lock.
-//  - The server's uptime has not gone backwards, and its socket shows no hang-up.
+//    A connection can't outlive its server, so a server that was restarted can't answer on it.
+//  - Its socket shows no hang-up.
 //  - MariaDB says so itself: BACKUP STAGE START is refused with error 1223 in a session that owns
 //    the global read lock, and in no other.
 //  - Binary log position and GTID, read again under the lock, are what they were. (FLUSH BINARY
@@ -28,26 +29,25 @@ class MysqlHold final : public api::Hold {
   MysqlHold(SessionPair& sessions, std::string resource, bool instance_locked);
   ~MysqlHold() override;
 
-  // Proves the lock once and reads the position. To be called once, before anything else.
+  // Reads the position under the lock. To be called once, before anything else.
   [[nodiscard]] base::Result<void> establish(const Patience& patience);
 
   [[nodiscard]] const api::Identity& identity() const override { return identity_; }
-  [[nodiscard]] const api::Position& position() const override { return position_; }
+  [[nodiscard]] const api::Position& position() const override { return evidence_.position; }
   [[nodiscard]] int watch_fd() const override { return sessions_.lock().fd(); }
   [[nodiscard]] base::Result<api::Position> check(base::Deadline deadline) override;
   [[nodiscard]] base::Result<void> release(base::Deadline deadline) override;
 
  private:
   [[nodiscard]] base::Error lost(base::Error cause) const;
-  [[nodiscard]] base::Result<void> prove_session(const Patience& patience);
+  [[nodiscard]] base::Result<Evidence> prove_session(const Patience& patience);
 
   SessionPair& sessions_;
   std::string resource_;
   bool instance_locked_;
   bool released_ = false;
   api::Identity identity_;
-  api::Position position_;
-  SessionProof proof_;
+  Evidence evidence_;
 };
 
 }  // namespace holdfast::mysql

@@ -173,7 +173,7 @@ Result<std::unique_ptr<api::Hold>> MysqlPlugin::hold(const api::Window&, Deadlin
   auto hold = std::make_unique<MysqlHold>(sessions_, context().resource,
                                           std::exchange(instance_locked_, false));
   const Patience rest{.deadline = deadline, .stop = patience.stop};
-  auto settled = sessions_.lock().flush_engine_logs(rest);
+  auto settled = sessions_.lock().flush_lazy_redo(rest);
   if (settled) settled = hold->establish(rest);
   if (!settled) {
     sessions_.abandon();

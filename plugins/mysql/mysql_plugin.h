@@ -11,8 +11,9 @@
 //
 // Policy for statements in the way: wait, then fail; never kill.
 //
-// There is no FLUSH TABLES beforehand: on MySQL it stalls behind a long SELECT as the lock does, and
-// on MariaDB 10.11 it gained nothing (median of hold() under three writers 1.4 ms with and without).
+// There is no FLUSH TABLES beforehand: on MySQL it stalls behind a long SELECT as the lock does,
+// and on MariaDB 10.11 it gained nothing (median of hold() under three writers 1.4 ms with and
+// without).
 //
 // Threads and ownership: api/plugin.h. Errors name the resource.
 #pragma once

@@ -90,14 +90,17 @@ Result<void> MysqlSession::learn_facts(const Patience& patience) {
   auto uuid = identify_server(patience);
   if (!uuid) return std::move(uuid).error();
   facts_.server_uuid = *uuid;
-  answer =
+  return learn_redo(patience);
+}
+
+Result<void> MysqlSession::learn_redo(const Patience& patience) {
+  auto answer =
       query("SELECT @@global.innodb_flush_log_at_trx_commit, @@global.innodb_flush_log_at_timeout",
             patience);
   if (!answer && server_error() == 0) return std::move(answer).error();
-  if (answer) {  // a server without InnoDB has neither
-    facts_.lazy_redo = answer->first(0) == "0";
-    facts_.redo_interval = Millis(1000 * static_cast<Millis::rep>(number_of(answer->first(1))));
-  }
+  if (!answer) return {};  // a server without InnoDB has neither
+  facts_.lazy_redo = answer->first(0) == "0";
+  facts_.redo_interval = Millis(1000 * static_cast<Millis::rep>(number_of(answer->first(1))));
   return {};
 }
 
@@ -122,6 +125,10 @@ Result<std::uint64_t> MysqlSession::status_number(const char* name, const Patien
   auto answer = query(std::string("SHOW GLOBAL STATUS LIKE '") + name + "'", patience);
   if (!answer) return std::move(answer).error();
   return number_of(answer->first(1));
+}
+
+Result<void> MysqlSession::answer(const Patience& patience) {
+  return run("DO 0", patience);
 }
 
 Result<std::vector<std::string>> MysqlSession::grants(const Patience& patience) {
@@ -184,13 +191,16 @@ Result<void> MysqlSession::lock_tables(const Patience& patience) {
           : std::string();
   auto done = run("SET SESSION lock_wait_timeout=" + std::to_string(seconds) + limit, patience);
   if (!done) return done;
-  done = run("FLUSH TABLES WITH READ LOCK", patience);
-  if (done && !limit.empty()) done = run("SET SESSION max_statement_time=0", patience);
-  return done;
+  return run("FLUSH TABLES WITH READ LOCK", patience);
 }
 
 Result<void> MysqlSession::unlock_tables(const Patience& patience) {
-  return run("UNLOCK TABLES", patience);
+  auto done = run("UNLOCK TABLES", patience);
+  // Only now: until here every statement was one that others waited for.
+  if (done && facts_.version.flavour == Flavour::kMariadb) {
+    done = run("SET SESSION max_statement_time=0", patience);
+  }
+  return done;
 }
 
 Result<void> MysqlSession::prove_lock(const Patience& patience) {
@@ -206,8 +216,14 @@ Result<void> MysqlSession::prove_lock(const Patience& patience) {
 }
 
 Result<void> MysqlSession::flush_engine_logs(const Patience& patience) {
+  if (auto learned = learn_redo(patience); !learned) return learned;
+  return run("FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS", patience);
+}
+
+Result<void> MysqlSession::flush_lazy_redo(const Patience& patience) {
+  if (!facts_.lazy_redo) return {};
   auto done = run("FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS", patience);
-  if (!done || !facts_.lazy_redo) return done;
+  if (!done) return done;
   const Deadline give_up =
       Deadline::in(facts_.redo_interval + Millis(1000)).earlier_of(patience.deadline);
   auto target = status_number("Innodb_lsn_current", patience);
@@ -232,28 +248,26 @@ Result<Table> MysqlSession::binary_log_status(const Patience& patience) {
   return query("SHOW MASTER STATUS", patience);
 }
 
-Result<api::Position> MysqlSession::position(const Patience& patience) {
-  api::Position position;
-  if (!facts_.binary_log) return position;
-  auto status = binary_log_status(patience);
-  if (!status) return std::move(status).error();
-  position.emplace_back("binlog-file", base::printable(status->first("File")));
-  position.emplace_back("binlog-position", base::printable(status->first("Position")));
-  auto gtid = query(facts_.version.flavour == Flavour::kMariadb ? "SELECT @@global.gtid_binlog_pos"
-                                                                : "SELECT @@global.gtid_executed",
-                    patience);
-  if (!gtid) return std::move(gtid).error();
-  const std::string text = without_line_breaks(gtid->first());
-  if (!text.empty()) position.emplace_back("gtid", base::printable(text, kGtidLimit));
-  return position;
-}
-
-Result<SessionProof> MysqlSession::proof(const Patience& patience) {
-  auto id = query("SELECT CONNECTION_ID()", patience);
-  if (!id) return std::move(id).error();
-  auto uptime = status_number("Uptime", patience);
-  if (!uptime) return std::move(uptime).error();
-  return SessionProof{number_of(id->first()), *uptime};
+Result<Evidence> MysqlSession::evidence(const Patience& patience) {
+  const bool mariadb = facts_.version.flavour == Flavour::kMariadb;
+  Evidence evidence;
+  if (facts_.binary_log) {
+    auto status = binary_log_status(patience);
+    if (!status) return std::move(status).error();
+    evidence.position.emplace_back("binlog-file", base::printable(status->first("File")));
+    evidence.position.emplace_back("binlog-position", base::printable(status->first("Position")));
+  }
+  // One question for both: each is a round trip that all writers wait for.
+  auto answer = query(std::string("SELECT CONNECTION_ID(), ") +
+                          (mariadb ? "@@global.gtid_binlog_pos" : "@@global.gtid_executed"),
+                      patience);
+  if (!answer) return std::move(answer).error();
+  evidence.session_id = number_of(answer->first(0));
+  const std::string gtid = without_line_breaks(answer->first(1));
+  if (facts_.binary_log && !gtid.empty()) {
+    evidence.position.emplace_back("gtid", base::printable(gtid, kGtidLimit));
+  }
+  return evidence;
 }
 
 }  // namespace holdfast::mysql

@@ -36,10 +36,10 @@ struct ServerFacts {
   base::Millis redo_interval{1000};
 };
 
-// Read again after the thaw, to be compared.
-struct SessionProof {
+// What is read under the lock, and again before it is released, to be compared.
+struct Evidence {
   std::uint64_t session_id = 0;
-  std::uint64_t uptime = 0;  // seconds
+  api::Position position;  // binary log file, position and GTID; empty where there is none
 };
 
 class MysqlSession : public MysqlConnection {
@@ -52,6 +52,8 @@ class MysqlSession : public MysqlConnection {
   // Valid after begin().
   [[nodiscard]] const ServerFacts& facts() const { return facts_; }
 
+  // Does it still answer?
+  [[nodiscard]] base::Result<void> answer(const Patience& patience);
   // The lines of SHOW GRANTS.
   [[nodiscard]] base::Result<std::vector<std::string>> grants(const Patience& patience);
   // Statements older than `threshold` that the lock would wait for, but for those of `own`.
@@ -73,13 +75,16 @@ class MysqlSession : public MysqlConnection {
   // START is refused with error 1223 in such a session and in no other. Nothing like it is known
   // for MySQL, nor for MariaDB before 10.4: success there means nothing more than an answer.
   [[nodiscard]] base::Result<void> prove_lock(const Patience& patience);
-  // FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS, and where commits are lazy, the wait until the redo log
-  // is flushed: MariaDB 10.11 doesn't flush it for that statement (measured). Gives up the wait in
-  // silence when it takes longer than the server's own interval: probe() has warned of it.
+  // FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS, before the lock, so that little is left to flush under
+  // it; also looks again at how the server writes its redo log, which SET GLOBAL may have changed.
   [[nodiscard]] base::Result<void> flush_engine_logs(const Patience& patience);
-  // Binary log file, position and GTID; empty where there is no binary log.
-  [[nodiscard]] base::Result<api::Position> position(const Patience& patience);
-  [[nodiscard]] base::Result<SessionProof> proof(const Patience& patience);
+  // Under the lock. Where commits are lazy (innodb_flush_log_at_trx_commit = 0): flushes, and waits
+  // until the redo log is flushed, since MariaDB 10.11 doesn't do so for that statement (measured).
+  // Gives up the wait in silence when it takes longer than the server's own interval: probe() has
+  // warned of it. With 1 or 2 nothing is needed: what is committed has been written, and the freeze
+  // of the filesystem makes it durable.
+  [[nodiscard]] base::Result<void> flush_lazy_redo(const Patience& patience);
+  [[nodiscard]] base::Result<Evidence> evidence(const Patience& patience);
 
  private:
   [[nodiscard]] base::Result<void> run(const std::string& statement, const Patience& patience);
@@ -87,6 +92,7 @@ class MysqlSession : public MysqlConnection {
   [[nodiscard]] base::Result<void> run_if_known(const std::string& statement,
                                                 const Patience& patience);
   [[nodiscard]] base::Result<void> learn_facts(const Patience& patience);
+  [[nodiscard]] base::Result<void> learn_redo(const Patience& patience);
   [[nodiscard]] base::Result<std::string> identify_server(const Patience& patience);
   [[nodiscard]] base::Result<Table> binary_log_status(const Patience& patience);
   [[nodiscard]] base::Result<std::uint64_t> status_number(const char* name,

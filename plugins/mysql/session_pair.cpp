@@ -15,7 +15,7 @@ constexpr Millis kKillTime{90};
 Result<void> SessionPair::ensure(const ConnectSettings& settings, const Patience& patience) {
   // An interrupt from before this call has had its effect: the lock session is shut down.
   waker_.reset();
-  if (usable() && lock_.proof(patience) && control_.proof(patience)) return {};
+  if (usable() && lock_.answer(patience) && control_.answer(patience)) return {};
   close();
   if (auto begun = lock_.begin(settings, patience); !begun) return begun;
   auto begun = control_.begin(settings, patience);
