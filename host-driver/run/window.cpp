@@ -15,8 +15,9 @@ namespace {
 
 // Beyond the sum of all bounds inside: what the scheduler may take on a busy host.
 constexpr Millis kMargin{2000};
-// How long the driver itself tries to thaw after something went wrong.
-constexpr Millis kRescue{60000};
+// How long the driver itself tries to thaw after something went wrong, in thaw-timeouts; the
+// guardian goes on from there.
+constexpr int kRescueTimes = 2;
 
 base::MonoTime now() {
   return std::chrono::steady_clock::now();
@@ -30,8 +31,9 @@ Millis window_bound(const config::Settings& settings) {
 Result<void> rescue(const config::Settings& settings, std::optional<qga::Agent>& agent,
                     Guardian& guardian) {
   // Time for this as well; if the guardian is gone, there is all the more reason to go on.
-  (void)guardian.arm(kRescue + kMargin);
-  return qga::thaw_for_sure(agent, settings.agent, Deadline::in(kRescue));
+  const Millis time = settings.thaw_timeout * kRescueTimes;
+  (void)guardian.arm(time + kMargin);
+  return qga::thaw_for_sure(agent, settings.agent, Deadline::in(time));
 }
 
 void take(const config::Settings& settings, snapshot::Strategy& strategy, WindowOutcome& outcome) {
@@ -94,7 +96,11 @@ Result<WindowOutcome> run_window(const config::Settings& settings, std::optional
   const auto ended = now();
   outcome.frozen = ended - answered;
   outcome.total = ended - sent;
-  if (!thawed) return std::move(thawed).error();
+  if (!thawed) {
+    // The guardian goes on trying, and the agent's socket serves one client.
+    agent.reset();
+    return std::move(thawed).error();
+  }
   guardian.dismiss();
   return outcome;
 }

@@ -250,6 +250,25 @@ class HostAgentMisbehaves(HostCase):
         self.fails_within(20, freeze_timeout="1s")
         self.assertIsNotNone(self.agent.thawed_at)
 
+    def test_cannot_be_thawed_by_the_run_but_by_its_guardian(self):
+        # The channel is dead for longer than the run tries; its socket is not served any more.
+        def freeze(agent, request):
+            agent.respond(request)
+            agent.pause()
+            raise OSError
+        self.agent.behaviours["guest-fsfreeze-freeze"] = freeze
+        process = self.start_host("backup", VM)
+        self.assertTrue(self.agent.wait_until(lambda: self.agent.froze_at, 20))
+        line = self.failing(subprocess.CompletedProcess(
+            [], process.wait(60), None, process.stderr.readline()))
+        self.assertIn("unable to thaw the guest", line)
+        self.assertTrue(self.agent.frozen)
+        self.agent.behaviours.clear()
+        self.agent.resume()
+        self.assertTrue(self.agent.wait_until(lambda: not self.agent.frozen, 10))
+        self.assertIn("the guest is thawed", process.stderr.read())
+        self.assertEqual(self.machine.leftovers(), [])
+
     def test_answers_nonsense(self):
         for answer in (b"rubbish\n", b"\x00\x01\x02\n", b"[]\n", b"{}\n", b"null\n",
                        b'{"return": "three"}\n', b'{"return": -3}\n', b'{"return": 1e400}\n',

@@ -49,6 +49,8 @@ class FakeQga:
         self._next_handle = 1000
         self._changed = threading.Condition()
         self._stopping = False
+        self._serving = threading.Event()
+        self._serving.set()
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._server.bind(path)
         self._server.listen(8)
@@ -77,6 +79,7 @@ class FakeQga:
 
     def stop(self):
         self._stopping = True
+        self._serving.set()
         for end in (self._client, self._server):
             if end is not None:
                 try:
@@ -88,10 +91,18 @@ class FakeQga:
         if os.path.exists(self.path):
             os.unlink(self.path)
 
+    def pause(self):
+        """Serves nobody after this connection: clients connect, and wait in the backlog."""
+        self._serving.clear()
+
+    def resume(self):
+        self._serving.set()
+
     # -- the agent
 
     def _serve(self):
         while not self._stopping:
+            self._serving.wait()
             try:
                 self._client, _ = self._server.accept()
             except OSError:
