@@ -70,7 +70,8 @@ def run(argv, **options):
                           stderr=subprocess.STDOUT, timeout=900, check=False, **options)
     text = done.stdout.decode(errors="replace")
     if done.returncode != 0:
-        raise RuntimeError(f"'{' '.join(argv[:3])} …' ended with {done.returncode}:\n{text[-4000:]}")
+        raise RuntimeError(f"'{' '.join(argv[:3])} …' ended with {done.returncode}:\n"
+                           f"{text[-4000:]}")
     return text
 
 
@@ -184,7 +185,8 @@ def _build(directory):
             if place:
                 # its content belongs to this disk alone; the mount point stays
                 for entry in os.scandir(os.path.join(tree, place)):
-                    (shutil.rmtree if entry.is_dir(follow_symlinks=False) else os.unlink)(entry.path)
+                    is_directory = entry.is_dir(follow_symlinks=False)
+                    (shutil.rmtree if is_directory else os.unlink)(entry.path)
         os.rename(out, directory)
     finally:
         shutil.rmtree(work, ignore_errors=True)

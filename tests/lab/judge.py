@@ -24,8 +24,8 @@ def resource(record, engine):
 
 
 def _sql(agent, statement):
-    out = agent.run(["/usr/bin/mariadb", "--batch", "--skip-column-names", "-e", statement], 120).out
-    return [line.split("\t") for line in out.splitlines()]
+    done = agent.run(["/usr/bin/mariadb", "--batch", "--skip-column-names", "-e", statement], 120)
+    return [line.split("\t") for line in done.out.splitlines()]
 
 
 def _psql(agent, statement):
@@ -88,9 +88,10 @@ def mariadb(agent, claims, number, record, log):
                  check.status == 0 and not unclean and TABLES[0] in check.out,
                  "; ".join(unclean)[:160] or f"{len(check.out.splitlines())} tables")
 
-    figures = {table: _sql(agent, "SELECT COUNT(*), COALESCE(MIN(number), 0), "
-                                  "COALESCE(MAX(number), 0), COALESCE(SUM(digest <> MD5(number)), 0)"
-                                  f" FROM holdfast_lab.{table}")[0] for table in TABLES}
+    columns = ("COUNT(*), COALESCE(MIN(number), 0), COALESCE(MAX(number), 0), "
+               "COALESCE(SUM(digest <> MD5(number)), 0)")
+    figures = {table: _sql(agent, f"SELECT {columns} FROM holdfast_lab.{table}")[0]
+               for table in TABLES}
     _rows(claims, number, "MariaDB", figures[TABLES[0]], log.last_acknowledged(held),
           log.last_begun(held))
     claims.claim(number, "MariaDB: InnoDB, Aria and MyISAM tables agree",

@@ -186,7 +186,7 @@ class Lab:
             return self.backup(f"--agent={relay}", *options)
 
     def attached_overlays(self):
-        """What a run left: block nodes that were not there at the start, files beside the images."""
+        """What a run left: block nodes that were not there before, and files of overlays."""
         known = {"root", "mysql", "tools"}
         with self.guest.control() as control:
             nodes = [node["node-name"] for node in control.call("query-named-block-nodes")

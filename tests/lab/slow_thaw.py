@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A guest agent's channel on which the thaw comes late: a host that is slow between freeze and thaw.
+"""A guest agent's channel on which the thaw comes late: a host that is slow within the window.
 
 What happens to a guest within a window takes time to happen, and the window of a quick driver is a
 tenth of a second. This relay holds `guest-fsfreeze-thaw` back once, and passes on everything else.

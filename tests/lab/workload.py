@@ -11,6 +11,7 @@ import struct
 from . import qga
 
 TOOLS = "/opt/holdfast-lab"
+_RECORD = struct.Struct("=QQQ")
 SETTLED = 50  # commits after which a writer counts as running
 
 # Unit: how it is started in the guest, as whom, and which table it fills.
@@ -21,7 +22,8 @@ class Log:
     """Every commit of one writer in this run: (number, begin, acknowledged or 0)."""
 
     def __init__(self, data):
-        self.records = [record for record in struct.iter_unpack("=QQQ", data[:len(data) // 24 * 24])]
+        whole = len(data) // _RECORD.size * _RECORD.size
+        self.records = list(_RECORD.iter_unpack(data[:whole]))
 
     def last_acknowledged(self, before):
         """The highest number acknowledged before that time; 0 if there is none."""
@@ -68,7 +70,7 @@ def start(agent):
     for mode in _WRITERS:
         try:
             agent.shell(f"tail -F -c +1 /dev/shm/{mode}.log 2>/dev/null | "
-                        f"head -c {24 * SETTLED} >/dev/null", 60)
+                        f"head -c {_RECORD.size * SETTLED} >/dev/null", 60)
         except qga.AgentTimeout:
             raise RuntimeError(f"the {mode} writer does not write: {errors(agent)}") from None
 

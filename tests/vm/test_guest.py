@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The packages in a booted guest: a proven backup, its restore, and all that can go wrong in a window.
+"""The packages in a booted guest: a proven backup, its restore, and what can go wrong in a window.
 
 One guest serves all tests, in the order of load_tests(): first what leaves it whole, then the
 restore, which replaces it by the second guest, and the removal of the packages there.
