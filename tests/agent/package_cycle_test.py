@@ -142,6 +142,7 @@ class PackageCycle(unittest.TestCase):
     def test_a_purge_leaves_nothing_behind(self):
         self.dpkg("--install", self.agent)
         os.makedirs(self.root.path("/var/lib/holdfast/records"))
+        self.root.write("/etc/holdfast/resources.d/mysql.conf", "plugin = mysql\n")
         self.dpkg("--purge", "holdfast-agent")
         self.assert_hook_is(self.stock)
         for gone in ("/etc/holdfast", "/var/lib/holdfast", "/usr/lib/holdfast",
