@@ -192,19 +192,14 @@ Event Coordinator::fail(Error error) {
   return event;
 }
 
-Result<std::vector<std::string>> Coordinator::mount_points() const {
-  if (!settings_.filesystems.empty() || settings_.without_filesystems) {
-    return settings_.filesystems;
-  }
-  return freezable_here();
-}
-
 Result<void> Coordinator::arm() {
   const PhaseTimer phase(window_->record(), world_.clock, "arm");
   expires_at_ = world_.clock.now() + settings_.max_hold;
   world_.dead_man.arm(expires_at_);
   if (settings_.without_filesystems) return {};
-  auto mounts = mount_points();
+  auto mounts = settings_.filesystems.empty()
+                    ? freezable_here()
+                    : Result<std::vector<std::string>>(settings_.filesystems);
   if (!mounts) return std::move(mounts).error();
   disarm_owed_ = true;
   auto armed =

@@ -116,7 +116,6 @@ class Coordinator {
   void budget(base::Millis span);
   [[nodiscard]] Patience patience(const std::stop_token& given_up) const;
   void note_survivors();
-  [[nodiscard]] base::Result<std::vector<std::string>> mount_points() const;
   [[nodiscard]] std::string run_tag() const;
 
   const CoordinatorSettings settings_;
