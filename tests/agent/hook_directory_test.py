@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What stands in /etc/qemu/fsfreeze-hook.d still runs, as root, by way of holdfast-execd; now its status
-counts."""
+"""What stands in /etc/qemu/fsfreeze-hook.d still runs, as root, by way of holdfast-execd; now its
+status counts."""
 
 import os
 import unittest

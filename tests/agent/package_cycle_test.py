@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""holdfast-agent is installed, upgraded, reinstalled, removed and purged beside a real qemu-guest-agent,
-in a chroot: whatever happens, the guest agent's hook comes back as it was."""
+"""holdfast-agent is installed, upgraded, reinstalled, removed and purged beside a real qemu-guest-
+agent, in a chroot: whatever happens, the guest agent's hook comes back as it was."""
 
 import glob
 import os
@@ -24,10 +24,12 @@ def our_packages():
     directory = os.environ.get("HOLDFAST_PACKAGES")
     if directory is None:
         directory = os.path.join(testing.SOURCE, "build", "deb")
-        done = subprocess.run([os.path.join(testing.SOURCE, "deb", "build")], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=900, check=False)
+        done = subprocess.run([os.path.join(testing.SOURCE, "deb", "build")],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900,
+                              check=False)
         if done.returncode != 0:
-            raise RuntimeError("deb/build failed:\n" + done.stdout.decode("utf-8", "replace")[-3000:])
+            raise RuntimeError("deb/build failed:\n" +
+                               done.stdout.decode("utf-8", "replace")[-3000:])
     found = {}
     for path in glob.glob(os.path.join(directory, "holdfast-*.deb")):
         found[os.path.basename(path).split("_")[0]] = path
@@ -93,7 +95,8 @@ class PackageCycle(unittest.TestCase):
         self.assertEqual(self.root.read(ASIDE), self.stock)
         self.assertNotIn("your own", output)
         drop_in = self.root.read(DROP_IN)
-        self.assertIn("ExecStart=\nExecStart=-/usr/sbin/qemu-ga -F/etc/qemu/fsfreeze-hook\n", drop_in)
+        self.assertIn("ExecStart=\nExecStart=-/usr/sbin/qemu-ga -F/etc/qemu/fsfreeze-hook\n",
+                      drop_in)
         for unit in ("holdfastd.service", "holdfast-exec.service"):
             self.assertTrue(os.path.lexists(self.root.path(
                 f"/etc/systemd/system/multi-user.target.wants/{unit}")), unit)
@@ -107,7 +110,8 @@ class PackageCycle(unittest.TestCase):
         self.assertEqual(passwd[5:], ["/var/lib/holdfast", "/usr/sbin/nologin"])
         self.assertEqual(self.root.run(["stat", "--format=%a %U:%G", "/etc/holdfast",
                                         "/etc/holdfast/resources.d",
-                                        "/etc/holdfast/resources.d/fsfreeze-hook-d.conf"]).split("\n"),
+                                        "/etc/holdfast/resources.d/fsfreeze-hook-d.conf"])
+                         .split("\n"),
                          ["755 root:root", "750 root:holdfast", "644 root:root", ""])
 
     def test_the_installed_programs_run_with_what_the_package_depends_on(self):
@@ -135,7 +139,8 @@ class PackageCycle(unittest.TestCase):
         self.dpkg("--install", self.agent)
         self.dpkg("--remove", "holdfast-agent")
         self.assert_hook_is(self.stock)
-        self.assertTrue(os.path.exists(self.root.path("/etc/holdfast/resources.d/fsfreeze-hook-d.conf")))
+        self.assertTrue(os.path.exists(
+            self.root.path("/etc/holdfast/resources.d/fsfreeze-hook-d.conf")))
         self.assertFalse(os.path.exists(self.root.path(DROP_IN)))
         self.assertEqual(self.root.run(["dpkg", "--verify", "qemu-guest-agent"]), "")
 
@@ -201,7 +206,8 @@ class PackageCycle(unittest.TestCase):
             with open(os.path.join(staging, "usr/sbin/holdfastd"), "w", encoding="ascii") as file:
                 file.write("not ours\n")
             with open(os.path.join(staging, "DEBIAN/control"), "w", encoding="ascii") as file:
-                file.write("Package: in-the-way\nVersion: 1\nArchitecture: all\nMaintainer: T <t@t.t>\n"
+                file.write("Package: in-the-way\nVersion: 1\nArchitecture: all\n"
+                           "Maintainer: T <t@t.t>\n"
                            "Description: owns a file of holdfast-agent\n")
             deb = self.root.path("/packages/in-the-way.deb")
             subprocess.run(["dpkg-deb", "--root-owner-group", "--build", staging, deb], check=True,
@@ -217,7 +223,8 @@ class PackageCycle(unittest.TestCase):
         prerm = self.root.path("/var/lib/dpkg/info/holdfast-agent.prerm")
         with open(prerm, encoding="utf-8") as file:
             script = file.read()
-        # It fails at its end, when the link is gone already; dpkg then runs the postinst (abort-remove).
+        # It fails at its end, when the link is gone already; dpkg then runs the postinst (abort-
+        # remove).
         with open(prerm, "w", encoding="utf-8") as file:
             file.write(script.replace("\nexit 0\n", "\nexit 1\n"))
         status, _ = self.root.run(["dpkg", "--remove", "holdfast-agent"], check=False)

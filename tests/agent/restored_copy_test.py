@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A copy of the filesystem, made while it was frozen, is what a snapshot would be: both servers start on
-it, and it holds what was acknowledged before the freeze and nothing that began after the lock."""
+"""A copy of the filesystem, made while it was frozen, is what a snapshot would be: both servers
+start on it, and it holds what was acknowledged before the freeze and nothing that began after the
+lock."""
 
 import os
 import subprocess
@@ -73,8 +74,9 @@ class RestoredCopy(unittest.TestCase):
         self.assertEqual(self.mariadb.run(count + "safe"), [f"{BEFORE}\t{BEFORE - 1}"])
         self.assertEqual(self.mariadb.run(count + "plain"), [f"{BEFORE}\t{BEFORE - 1}"])
         self.assertEqual(self.mariadb.run("SELECT @@gtid_binlog_pos"), [mysql["gtid"]])
-        checked = subprocess.run(["mariadb-check", "--no-defaults", "--socket=" + self.mariadb.socket,
-                                  "--silent", "--all-databases"], stdout=subprocess.PIPE,
+        checked = subprocess.run(["mariadb-check", "--no-defaults",
+                                  "--socket=" + self.mariadb.socket, "--silent",
+                                  "--all-databases"], stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, timeout=120, check=False)
         self.assertEqual((checked.returncode, checked.stdout), (0, b""))
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Windows as a host makes them: a real qemu-ga freezes a real filesystem that holds the data of a real
-MariaDB and PostgreSQL, while the real service holds both."""
+"""Windows as a host makes them: a real qemu-ga freezes a real filesystem that holds the data of a
+real MariaDB and PostgreSQL, while the real service holds both."""
 
 import os
 import signal

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A whole guest side without a guest: real holdfastd, holdfast-fsd, holdfast-execd, plugins and shim from
-the build tree, a real qemu-ga, and a loop filesystem for what may be frozen.
+"""A whole guest side without a guest: real holdfastd, holdfast-fsd, holdfast-execd, plugins and
+shim from the build tree, a real qemu-ga, and a loop filesystem for what may be frozen.
 
     loopfs.enter_namespace()
     with loopfs.LoopFilesystem() as fs, agent_rig.Rig(fs, max_hold="20s") as rig:
@@ -9,8 +9,9 @@ the build tree, a real qemu-ga, and a loop filesystem for what may be frozen.
         count = rig.freeze()
         rig.thaw()
 
-Only the loop filesystem's own mount point is ever frozen (guest-fsfreeze-freeze-list), and every freeze
-has a lease with loopfs's watchdog. Processes die with the test (PR_SET_PDEATHSIG). Every wait is bounded.
+Only the loop filesystem's own mount point is ever frozen (guest-fsfreeze-freeze-list), and every
+freeze has a lease with loopfs's watchdog. Processes die with the test (PR_SET_PDEATHSIG). Every
+wait is bounded.
 """
 
 import ctypes
@@ -80,7 +81,8 @@ class Rig:
         values.update({key.replace("_", "-"): value for key, value in settings.items()})
         self._write("agent.conf", "".join(f"{key} = {value}\n" for key, value in values.items()))
         shim = testing.built("hooks/fsfreeze-hook")
-        self._write("hook", f"#!/bin/sh\nexec {shim} --socket={self.path('run/control.sock')} \"$@\"\n",
+        self._write("hook",
+                    f"#!/bin/sh\nexec {shim} --socket={self.path('run/control.sock')} \"$@\"\n",
                     0o755)
 
     def path(self, name):
@@ -177,9 +179,11 @@ class Rig:
         """holdfastctl's JSON answer."""
         done = subprocess.run([testing.built("agent/ctl/holdfastctl"),
                                "--socket=" + self.path("run/control.sock"), *arguments, "--json"],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30, check=False)
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30,
+                              check=False)
         if check and done.returncode != 0:
-            raise RuntimeError(f"holdfastctl {arguments}: {done.returncode}: {done.stderr.decode()}")
+            raise RuntimeError(f"holdfastctl {arguments}: {done.returncode}: "
+                               f"{done.stderr.decode()}")
         return json.loads(done.stdout)
 
     def await_ready(self):

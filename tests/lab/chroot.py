@@ -40,7 +40,8 @@ def base_tar(packages, keep=(), timeout=600):
     path = os.path.join(cache, name)
     if os.path.exists(path):
         return path
-    # Under a name of its own: two makers at once must not write one file. mmdebstrap takes the format
+    # Under a name of its own: two makers at once must not write one file. mmdebstrap takes the
+    # format
     # from the suffix.
     unfinished = os.path.join(cache, f"making-{os.getpid()}-{name}")
     download = " ".join(keep)
@@ -50,10 +51,11 @@ def base_tar(packages, keep=(), timeout=600):
             f'apt-get --quiet=2 download {download}"' if keep else "--customize-hook=:",
             SUITE, unfinished]
     try:
-        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
-                              check=False)
+        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=timeout, check=False)
         if done.returncode != 0:
-            raise RuntimeError("mmdebstrap failed:\n" + done.stdout.decode("utf-8", "replace")[-3000:])
+            raise RuntimeError("mmdebstrap failed:\n" +
+                               done.stdout.decode("utf-8", "replace")[-3000:])
         os.rename(unfinished, path)
     finally:
         if os.path.exists(unfinished):
@@ -67,8 +69,8 @@ class Base:
 
     def __init__(self, tar):
         self.home = tempfile.mkdtemp(prefix="hf-chroot-")
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755,size=2G", "holdfast-test", self.home],
-                       check=True, timeout=30)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755,size=2G", "holdfast-test",
+                        self.home], check=True, timeout=30)
         self.root = os.path.join(self.home, "base")
         os.mkdir(self.root)
         subprocess.run(["tar", "--extract", "--file", tar, "--directory", self.root,
@@ -80,7 +82,7 @@ class Base:
 
 
 class Chroot:
-    """A root of one's own over a Base; removed at the end. `path(x)` is where its file x is outside."""
+    """A root of one's own over a Base. `path(x)` is where its file x is outside."""
 
     def __init__(self, base):
         self.home = tempfile.mkdtemp(dir=base.home)
@@ -88,7 +90,8 @@ class Chroot:
         for name in ("root", "upper", "work"):
             os.mkdir(os.path.join(self.home, name))
         subprocess.run(["mount", "-t", "overlay", "holdfast-test", self.root, "-o",
-                        f"lowerdir={base.root},upperdir={self.home}/upper,workdir={self.home}/work"],
+                        f"lowerdir={base.root},upperdir={self.home}/upper,"
+                        f"workdir={self.home}/work"],
                        check=True, timeout=30)
         try:
             os.makedirs(self.path("/packages"), exist_ok=True)
@@ -116,12 +119,12 @@ class Chroot:
         return "/packages/" + os.path.basename(deb)
 
     def run(self, argv, check=True, timeout=120):
-        """Output and error together; RuntimeError unless it succeeds, or `check` is false: then a pair
-        of status and output."""
+        """Output and error together; RuntimeError unless it succeeds. Without `check`, a pair of
+        status and output."""
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C",
                        "DEBIAN_FRONTEND": "noninteractive"}
-        done = subprocess.run(["chroot", self.root, *argv], env=environment, timeout=timeout, check=False,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        done = subprocess.run(["chroot", self.root, *argv], env=environment, timeout=timeout,
+                              check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
         output = done.stdout.decode("utf-8", "replace")
         if not check:

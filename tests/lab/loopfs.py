@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A filesystem that may be frozen: an image file of our own, loop-mounted in a private mount namespace.
+"""A filesystem that may be frozen: an image file of our own, loop-mounted in a private mount
+namespace.
 
     loopfs.enter_namespace()                 # once, in the main thread, before anything is started
     with loopfs.LoopFilesystem(512) as fs:
@@ -7,10 +8,10 @@
         with fs.lease(60):                   # whoever freezes says how long it may last
             agent.call("guest-fsfreeze-freeze-list", {"mountpoints": [fs.mount_point]})
 
-A process that writes to a frozen filesystem sleeps uninterruptibly: no signal ends it, and no timeout of
-ctest does. So a watchdog process, a child of nobody, thaws and unmounts everything as soon as the test
-has ended in whatever way, and thaws when a lease runs out. It is the only thing here that must not fail,
-and so it does nothing but read a pipe and make two system calls.
+A process that writes to a frozen filesystem sleeps uninterruptibly: no signal ends it, and no
+timeout of ctest does. So a watchdog process, a child of nobody, thaws and unmounts everything as
+soon as the test has ended in whatever way, and thaws when a lease runs out. It is the only thing
+here that must not fail, and so it does nothing but read a pipe and make two system calls.
 
 NEVER freeze anything but a LoopFilesystem's own mount point.
 """
@@ -67,7 +68,7 @@ def _thaw_completely(mount_point):
 
 
 class _Watchdog:
-    """Lines over a pipe: `mount PATH`, `gone PATH`, `lease SECONDS` (0 ends it). End of file ends all."""
+    """Lines over a pipe: `mount PATH`, `gone PATH`, `lease SECONDS` (0 ends it)."""
 
     def __init__(self):
         read_end, self._write_end = os.pipe()
@@ -75,7 +76,8 @@ class _Watchdog:
         first = os.fork()
         if first == 0:
             os.close(self._write_end)
-            # A child of init's, in a session of its own: what ends the test's processes doesn't reach it.
+            # A child of init's, in a session of its own: what ends the test's processes doesn't
+            # reach it.
             os.setsid()
             if os.fork() == 0:
                 with contextlib.suppress(BaseException):
@@ -161,7 +163,8 @@ class LoopFilesystem:
 
     def _mount(self):
         # A loop device made by mount(8) goes by itself when it is no longer mounted.
-        subprocess.run(["mount", "-o", "loop", self.image, self.mount_point], check=True, timeout=60)
+        subprocess.run(["mount", "-o", "loop", self.image, self.mount_point], check=True,
+                       timeout=60)
         self._mounted = True
 
     def __enter__(self):
@@ -172,7 +175,7 @@ class LoopFilesystem:
 
     @contextlib.contextmanager
     def lease(self, seconds):
-        """Within it the filesystem may be frozen; it is thawed at the end, and after `seconds` anyway."""
+        """Within it the filesystem may be frozen; thawed at its end, and after `seconds` anyway."""
         _watchdog.say(f"lease {seconds}")
         try:
             yield self
@@ -191,7 +194,7 @@ class LoopFilesystem:
         subprocess.run(["cp", "--sparse=always", self.image, path], check=True, timeout=120)
 
     def replace_image(self, image):
-        """Mounts a copy in place of the original: what a restored machine sees. Nothing may be open."""
+        """Mounts a copy in place of the original, as in a restored machine. Nothing may be open."""
         subprocess.run(["umount", self.mount_point], check=True, timeout=60)
         self._mounted = False
         self.image = image
