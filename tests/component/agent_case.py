@@ -39,9 +39,13 @@ class Database:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(path)
         self._listener.listen(16)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
 
     def close(self):
+        # The thread first: else it may accept on whatever gets this descriptor's number next.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._acceptor.join(PATIENCE)
         self._listener.close()
 
     def locked(self):
@@ -166,7 +170,10 @@ class AgentCase(unittest.TestCase):
             env={**os.environ, "NOTIFY_SOCKET": self.path("notify.sock"), **(environment or {})})
         self.wait_notification("READY=1")
         for resource in ready:
-            self.database.wait_session(resource)
+            try:
+                self.database.wait_session(resource)
+            except TimeoutError as problem:
+                self.fail(f"'{resource}' was not probed: {problem}; {self.ctl('status')}; {self.log()}")
 
     def wait_notification(self, wanted):
         while True:
