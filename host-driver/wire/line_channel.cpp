@@ -25,12 +25,15 @@ Result<void> LineChannel::send(std::string_view data, Deadline deadline) {
 bool LineChannel::take_line(std::string& line) {
   const std::size_t end = buffer_.find('\n', searched_);
   if (end == std::string::npos) {
+    // Moved together once per piece received, not once per line: a flood of empty lines would cost
+    // the square of its size.
+    buffer_.erase(0, begin_);
+    begin_ = 0;
     searched_ = buffer_.size();
     return false;
   }
-  line = buffer_.substr(0, end);
-  buffer_.erase(0, end + 1);
-  searched_ = 0;
+  line = buffer_.substr(begin_, end - begin_);
+  begin_ = searched_ = end + 1;
   return true;
 }
 

@@ -39,7 +39,8 @@ class LineChannel {
   base::UniqueFd fd_;
   std::size_t limit_;
   std::string buffer_;
-  std::size_t searched_ = 0;
+  std::size_t begin_ = 0;     // of what no line has been made of yet
+  std::size_t searched_ = 0;  // no line ends before this
 };
 
 }  // namespace holdfast::host::wire
