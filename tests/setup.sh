@@ -11,7 +11,7 @@ die() { printf '%s\n' "$*" >&2; exit 1; }
 packages_build=(
   cmake ninja-build g++ ccache pkg-config perl
   default-libmysqlclient-dev libpq-dev libboost-program-options-dev libspdlog-dev libsystemd-dev
-  nlohmann-json3-dev libgtest-dev libgmock-dev
+  libssl-dev nlohmann-json3-dev libgtest-dev libgmock-dev
   debhelper dpkg-dev fakeroot lintian clang-format
 )
 # To run: a guest, its images, real servers, a real guest agent.
