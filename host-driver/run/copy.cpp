@@ -8,6 +8,7 @@
 #include "image/checksum.h"
 #include "image/qcow2_header.h"
 #include "repository/paths.h"
+#include "run/background.h"
 #include "run/backup_run.h"
 
 namespace holdfast::host::run {
@@ -19,6 +20,7 @@ using base::Result;
 
 Result<void> BackupRun::copy() {
   observer_.step("copy");
+  const Background background;
   copy_begin_ = std::chrono::steady_clock::now();
   const auto sources = strategy_->sources();
   if (!sources) return sources.error();
