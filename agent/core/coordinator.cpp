@@ -304,7 +304,8 @@ void Coordinator::verify() {
   Patience half = patience({});
   half.deadline = budget_end_ - settings_.thaw_timeout / 2;
   half.fail_fast = false;
-  if (auto verified = window_->verify(half); !verified) failure_ = std::move(verified).error();
+  auto verified = window_->verify_and_let_go(half, budget_end_ - 3 * grace_);
+  if (!verified) failure_ = std::move(verified).error();
 }
 
 void Coordinator::thaw_filesystems() {

@@ -97,8 +97,10 @@ std::string Journal::record_path(const Json& record) const {
 
 Result<void> Journal::write_held(const Json& record) {
   const std::string text = base::to_line(record) + "\n";
-  for (const std::string& path : {record_path(record), state_directory_ + "/freeze.json",
-                                  run_directory_ + "/last.json", run_directory_ + "/window.json"}) {
+  // One file on disk, not two: everybody's writes wait for it, and again for the freeze to flush
+  // it.
+  for (const std::string& path : {state_directory_ + "/freeze.json", run_directory_ + "/last.json",
+                                  run_directory_ + "/window.json"}) {
     if (auto written = base::write_file(path, text, kFileMode, Durable::kNo); !written) {
       return written;
     }

@@ -2,7 +2,8 @@
 //
 // Where freeze records go, and how a daemon knows what one before it left open.
 //
-//   <state>/records/<window>.json, <state>/freeze.json   on the disk that the snapshot shows
+//   <state>/freeze.json             on the disk: what a snapshot shows, written under the lock
+//   <state>/records/<window>.json   on the disk: the windows that have ended
 //   <run>/last.json     the same, for the host to fetch; survives the daemon, not the boot
 //   <run>/window.json   exists while a window is open: the marker
 //   <run>/sequence      how many windows there were since boot
@@ -37,7 +38,8 @@ class Journal {
   // The number of the next window; counts up with every call.
   [[nodiscard]] std::uint64_t next_sequence();
 
-  // Under the lock: everywhere, the marker last. Only writes and renames, no wait for the disk.
+  // Under the lock: one file on the disk and two in /run, the marker last. Only writes and renames,
+  // no wait for the disk.
   [[nodiscard]] base::Result<void> write_held(const base::Json& record);
   // After the release, before the answer: what the host fetches, in /run alone; the marker goes.
   [[nodiscard]] base::Result<void> write_last(const base::Json& record);

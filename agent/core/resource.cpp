@@ -45,6 +45,10 @@ auto guarded(const std::string& resource, const char* call, Function function)
   }
 }
 
+Error no_answer() {
+  return {ErrorCode::kTimedOut, "no answer in time"};
+}
+
 // For calls that return nothing to report an error with.
 template <typename Function>
 void guarded_quietly(Function function) {
@@ -95,7 +99,7 @@ void Resource::begin(Deadline deadline, Call call) {
     const std::lock_guard lock(mutex_);
     if (!finished_) throw std::logic_error("two calls at once of " + traits_.name);
     finished_ = false;
-    outcome_ = Error(ErrorCode::kTimedOut, "no answer in time");
+    outcome_ = no_answer();
     pending_ = std::move(call);
     busy_until_ = deadline;
     stop_ = std::stop_source();
@@ -106,6 +110,11 @@ void Resource::begin(Deadline deadline, Call call) {
 bool Resource::finished() const {
   const std::lock_guard lock(mutex_);
   return finished_;
+}
+
+Result<void> Resource::check_outcome() const {
+  const std::lock_guard lock(mutex_);
+  return check_outcome_;
 }
 
 Result<void> Resource::outcome() const {
@@ -346,38 +355,63 @@ Error Resource::lost_error() const {
                                     std::to_string(into.count()) + " ms after it was held"};
 }
 
+Result<void> Resource::check(Deadline deadline) {
+  if (!hold_) return Error(ErrorCode::kHoldLost, "'" + traits_.name + "' is not held");
+  // The last moment counts too: a loss that poll(2) would show now has not been noted yet.
+  pollfd watched{current_watch_fd(), POLLRDHUP, 0};
+  if (!lost_at() && watched.fd >= 0 && ::poll(&watched, 1, 0) > 0) on_watch(watched.revents);
+  if (lost_at()) return lost_error();
+  auto position = guarded(traits_.name, "check()", [&] { return hold_->check(deadline); });
+  if (!position) return std::move(position).error();
+  checked_position_ = std::move(*position);
+  return {};
+}
+
+Result<void> Resource::let_go(Deadline deadline) {
+  Result<void> released;
+  if (hold_) {
+    released = guarded(traits_.name, "release()", [&] { return hold_->release(deadline); });
+    released_at_ = clock_.now();
+    guarded_quietly([&] { hold_.reset(); });
+  } else {
+    guarded_quietly([&] { plugin_->rollback(deadline); });
+  }
+  // Is the session still good for the next time? Asked when those who waited have had their turn.
+  watched_events_ = 0;
+  next_probe_ = clock_.now() + kFirstBackoff;
+  const std::lock_guard lock(mutex_);
+  held_ = false;
+  in_window_ = false;
+  if (view_.health == Health::kHeld) view_.health = Health::kReady;
+  return released;
+}
+
+Result<void> Resource::note_check(Deadline deadline) {
+  auto outcome = check(deadline);
+  const std::lock_guard lock(mutex_);
+  check_outcome_ = outcome;
+  return outcome;
+}
+
+void Resource::forget_check() {
+  const std::lock_guard lock(mutex_);
+  check_outcome_ = no_answer();
+}
+
 void Resource::begin_check(Deadline deadline) {
-  begin(deadline, [this, deadline](const std::stop_token&) -> Result<void> {
-    if (!hold_) return Error(ErrorCode::kHoldLost, "'" + traits_.name + "' is not held");
-    // The last moment counts too: a loss that poll(2) would show now has not been noted yet.
-    pollfd watched{current_watch_fd(), POLLRDHUP, 0};
-    if (!lost_at() && watched.fd >= 0 && ::poll(&watched, 1, 0) > 0) on_watch(watched.revents);
-    if (lost_at()) return lost_error();
-    auto position = guarded(traits_.name, "check()", [&] { return hold_->check(deadline); });
-    if (!position) return std::move(position).error();
-    checked_position_ = std::move(*position);
-    return {};
-  });
+  forget_check();
+  begin(deadline, [this, deadline](const std::stop_token&) { return note_check(deadline); });
 }
 
 void Resource::begin_let_go(Deadline deadline) {
-  begin(deadline, [this, deadline](const std::stop_token&) -> Result<void> {
-    Result<void> released;
-    if (hold_) {
-      released = guarded(traits_.name, "release()", [&] { return hold_->release(deadline); });
-      released_at_ = clock_.now();
-      guarded_quietly([&] { hold_.reset(); });
-    } else {
-      guarded_quietly([&] { plugin_->rollback(deadline); });
-    }
-    // Is the session still good for the next time? Asked now, when nothing stalls any more.
-    watched_events_ = 0;
-    next_probe_ = clock_.now();
-    const std::lock_guard lock(mutex_);
-    held_ = false;
-    in_window_ = false;
-    if (view_.health == Health::kHeld) view_.health = Health::kReady;
-    return released;
+  begin(deadline, [this, deadline](const std::stop_token&) { return let_go(deadline); });
+}
+
+void Resource::begin_check_and_let_go(Deadline check_by, Deadline let_go_by) {
+  forget_check();
+  begin(let_go_by, [this, check_by, let_go_by](const std::stop_token&) {
+    (void)note_check(check_by);
+    return let_go(let_go_by);
   });
 }
 

@@ -69,10 +69,16 @@ class Resource {
   void begin_check(base::Deadline deadline);
   // Ends the resource's part in the window: releases what is held, rolls back what is prepared.
   void begin_let_go(base::Deadline deadline);
+  // Both in one call, whatever the check says: nobody's writes wait for another resource's check.
+  // The outcome is the release's; check_outcome() has the other.
+  void begin_check_and_let_go(base::Deadline check_by, base::Deadline let_go_by);
 
   [[nodiscard]] bool finished() const;
   // What came of the last call.
   [[nodiscard]] base::Result<void> outcome() const;
+
+  // What came of the check of this window, even when the release after it has not come back.
+  [[nodiscard]] base::Result<void> check_outcome() const;
 
   // Asks the call that is going on to stop.
   void cancel();
@@ -104,6 +110,11 @@ class Resource {
   void on_watch(short events);
   [[nodiscard]] int current_watch_fd();
   [[nodiscard]] base::Result<void> probe(base::Deadline deadline, const std::stop_token& stop);
+  [[nodiscard]] base::Result<void> check(base::Deadline deadline);
+  // check(), and its outcome kept.
+  base::Result<void> note_check(base::Deadline deadline);
+  void forget_check();
+  [[nodiscard]] base::Result<void> let_go(base::Deadline deadline);
   void note_unready(base::Error problem);
   void wake() const;
   [[nodiscard]] base::Error lost_error() const;
@@ -135,6 +146,7 @@ class Resource {
   std::optional<Call> pending_;
   bool finished_ = true;
   base::Result<void> outcome_;
+  base::Result<void> check_outcome_;
   std::stop_source stop_{std::nostopstate};
   std::stop_source background_stop_{std::nostopstate};
   std::optional<base::Deadline> busy_until_;

@@ -193,22 +193,15 @@ Result<void> Window::hold(const Patience& patience) {
   return {};
 }
 
-Result<void> Window::verify(const Patience& patience) {
-  std::vector<Resource*> called;
-  for (const auto& resource : resources_) {
-    if (!resource->finished() || !resource->is_held()) continue;
-    resource->begin_check(Deadline(patience.deadline));
-    called.push_back(resource.get());
-  }
-  const Awaited awaited = await_calls(called, bell_, patience);
+Result<void> Window::judge_checks(const std::vector<Resource*>& called, const Awaited& awaited) {
   stuck_ = stuck_ || !awaited.stuck.empty();
   std::optional<Error> failure;
   for (Resource* resource : called) {
     ResourceRecord& entry = entry_of(*resource);
     entry.lost_at = resource->lost_at();
-    const auto outcome = resource->outcome();
+    const auto outcome = resource->check_outcome();
     if (outcome) {
-      entry.position_at_thaw = resource->checked_position();
+      if (resource->finished()) entry.position_at_thaw = resource->checked_position();
       continue;
     }
     Error error =
@@ -216,8 +209,59 @@ Result<void> Window::verify(const Patience& patience) {
     entry.verdict = verdict_of(error);
     add(failure, std::move(error));
   }
+  // What is required and was not even asked has not been shown to be held.
+  for (const auto& resource : resources_) {
+    if (!resource->traits().required) continue;
+    if (std::find(called.begin(), called.end(), resource.get()) != called.end()) continue;
+    Error error(ErrorCode::kHoldLost, "'" + resource->traits().name + "' is not held");
+    entry_of(*resource).verdict = verdict_of(error);
+    add(failure, std::move(error));
+  }
   if (failure) return std::move(*failure);
   return {};
+}
+
+Result<void> Window::verify(const Patience& patience) {
+  std::vector<Resource*> called;
+  for (const auto& resource : resources_) {
+    if (!resource->finished() || !resource->is_held()) continue;
+    resource->begin_check(Deadline(patience.deadline));
+    called.push_back(resource.get());
+  }
+  return judge_checks(called, await_calls(called, bell_, patience));
+}
+
+Result<void> Window::verify_and_let_go(const Patience& patience, base::MonoTime let_go_by) {
+  // With several groups, one has to be released before the next: that is let_go()'s.
+  if (groups().size() != 1) return verify(patience);
+  std::vector<Resource*> called;
+  for (const auto& resource : resources_) {
+    if (!resource->finished() || !resource->is_held()) continue;
+    resource->begin_check_and_let_go(Deadline(patience.deadline), Deadline(let_go_by));
+    called.push_back(resource.get());
+  }
+  Patience whole = patience;
+  whole.deadline = let_go_by;
+  auto verified = judge_checks(called, await_calls(called, bell_, whole));
+  std::optional<Error> failure;
+  if (!verified) failure = std::move(verified).error();
+  for (const Resource* resource : called) {
+    // One that has not come back is tried, and judged, once more by let_go().
+    if (!resource->finished()) continue;
+    if (auto error = judge_release(*resource)) add(failure, std::move(*error));
+  }
+  if (failure) return std::move(*failure);
+  return {};
+}
+
+std::optional<Error> Window::judge_release(const Resource& resource) {
+  ResourceRecord& entry = entry_of(resource);
+  const auto outcome = resource.outcome();
+  if (resource.finished() && entry.held_at) entry.released_at = resource.released_at();
+  if (outcome) return std::nullopt;
+  Error error = resource_error(ErrorCode::kReleaseFailed, "release", entry.name, outcome.error());
+  if (entry.verdict.status == 0) entry.verdict = verdict_of(error);
+  return error;
 }
 
 Result<void> Window::let_go(base::MonoTime end, base::Millis grace) {

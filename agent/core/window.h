@@ -46,6 +46,12 @@ class Window {
   // Success is shown: same session, same server, position unmoved. kHoldLost otherwise, optional
   // resources included: once a hold has been taken it has to last.
   [[nodiscard]] base::Result<void> verify(const Patience& patience);
+  // The same for a thaw: each resource is let go as soon as its own check is done, so that nobody's
+  // writes wait for another resource's. Where order groups forbid that, this is verify() alone.
+  // What is still held afterwards is let_go()'s. kReleaseFailed if all holds lasted but a release
+  // failed.
+  [[nodiscard]] base::Result<void> verify_and_let_go(const Patience& patience,
+                                                     base::MonoTime let_go_by);
   // kReleaseFailed if any of them reports an error; all have been tried.
   [[nodiscard]] base::Result<void> let_go(base::MonoTime end, base::Millis grace);
 
@@ -63,6 +69,9 @@ class Window {
   // Judges the calls that await_calls() has waited for; `verb` is for the message.
   [[nodiscard]] base::Result<void> judge(const std::vector<Resource*>& called,
                                          const Awaited& awaited, const std::string& verb);
+  [[nodiscard]] base::Result<void> judge_checks(const std::vector<Resource*>& called,
+                                                const Awaited& awaited);
+  [[nodiscard]] std::optional<base::Error> judge_release(const Resource& resource);
   void describe(const base::Clock& clock, std::uint64_t sequence);
 
   Resources& resources_;

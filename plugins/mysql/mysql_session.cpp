@@ -108,7 +108,9 @@ Result<std::string> MysqlSession::identify_server(const Patience& patience) {
   const bool mariadb = facts_.version.flavour == Flavour::kMariadb;
   auto uuid =
       query(mariadb ? "SELECT @@global.server_uid" : "SELECT @@global.server_uuid", patience);
-  if (!uuid && server_error() == kUnknownVariable) {
+  // MariaDB says 'unknown' on a machine without a network card, whose address it is made from.
+  const bool has_none = uuid ? uuid->first() == "unknown" : server_error() == kUnknownVariable;
+  if (has_none) {
     uuid = query("SELECT CONCAT_WS(':', @@global.hostname, @@global.port, @@global.server_id)",
                  patience);
   }

@@ -67,6 +67,11 @@ class Session {
     return obey(*reply);
   }
 
+  [[nodiscard]] bool hung_up() const {
+    pollfd watched{fd_.get(), POLLRDHUP, 0};
+    return !fd_.valid() || (::poll(&watched, 1, 0) > 0 && watched.revents != 0);
+  }
+
   void interrupt() {
     if (fd_.valid()) (void)::shutdown(fd_.get(), SHUT_RDWR);
     waker_.interrupt();
@@ -140,6 +145,11 @@ class FakeModuleHold final : public api::Hold {
 
   [[nodiscard]] Result<void> release(Deadline deadline) override {
     if (std::exchange(released_, true)) return {};
+    // What the server has ended holds nothing.
+    if (session_.hung_up()) {
+      session_.close();
+      return {};
+    }
     auto reply = session_.call("release", deadline, {});
     if (reply) return {};
     session_.close();

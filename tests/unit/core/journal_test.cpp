@@ -45,8 +45,7 @@ class JournalTest : public ::testing::Test {
 TEST_F(JournalTest, WritesTheHeldRecordEverywhereForEverybodyToRead) {
   Journal journal = this->journal();
   ASSERT_TRUE(journal.write_held(record(journal, "w1")));
-  for (const std::string& path :
-       {state("records/w1.json"), state("freeze.json"), run("last.json"), run("window.json")}) {
+  for (const std::string& path : {state("freeze.json"), run("last.json"), run("window.json")}) {
     EXPECT_EQ(read(path)["window"], "w1") << path;
     struct stat status {};
     ASSERT_EQ(::stat(path.c_str(), &status), 0);
@@ -136,7 +135,7 @@ TEST_F(JournalTest, SaysWhereItCouldNotWrite) {
   std::filesystem::remove_all(directory_.file("state"));
   const auto written = journal.write_held(record(journal, "w1"));
   ASSERT_FALSE(written);
-  EXPECT_EQ(written.error().text(), "unable to create a file beside '" + state("records/w1.json") +
+  EXPECT_EQ(written.error().text(), "unable to create a file beside '" + state("freeze.json") +
                                         "': No such file or directory");
   EXPECT_FALSE(exists(run("window.json")));
 }
