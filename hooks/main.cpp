@@ -12,6 +12,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <string>
@@ -46,8 +47,8 @@ void say(std::string line) {
   (void)!::write(STDERR_FILENO, line.data(), line.size());
 }
 
-std::string marker_beside(const std::string& socket) {
-  return socket.substr(0, socket.rfind('/') + 1) + "window.json";
+std::string beside(const std::string& socket, const char* name) {
+  return socket.substr(0, socket.rfind('/') + 1) + name;
 }
 
 // The daemon can't be asked. At freeze that is a refusal. At thaw it depends on whether it had a
@@ -58,7 +59,10 @@ int unreachable(Verb verb, const std::string& socket, const Error& problem) {
     return holdfast::base::guest_exit_status(ErrorCode::kDaemonUnreachable);
   }
   struct stat status {};
-  if (::stat(marker_beside(socket).c_str(), &status) != 0 && errno == ENOENT) return 0;
+  const std::string marker = beside(socket, "window.json");
+  if (::stat(marker.c_str(), &status) != 0 && errno == ENOENT) return 0;
+  // Said once: a later thaw has nothing to say, and the next daemon completes the record.
+  (void)std::rename(marker.c_str(), beside(socket, "lost.json").c_str());
   say("the holds were lost: holdfastd went away during the window: " + problem.text());
   return holdfast::base::guest_exit_status(ErrorCode::kDaemonRestarted);
 }

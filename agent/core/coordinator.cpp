@@ -43,7 +43,12 @@ Coordinator::Coordinator(CoordinatorSettings settings, CoordinatorWorld world, R
 }
 
 Coordinator::~Coordinator() {
-  stop();
+  try {
+    stop();
+  } catch (...) {
+    // Out of memory at worst: the sessions end with their plugins, and what they hold with them.
+    must_end_ = true;
+  }
 }
 
 // -- the machine -------------------------------------------------------------------------------
@@ -106,7 +111,7 @@ std::optional<Event> Coordinator::perform(Action action, const std::stop_token& 
 
 // -- what others ask for -----------------------------------------------------------------------
 
-Result<void> Coordinator::freeze(std::stop_token given_up) {
+Result<void> Coordinator::freeze(const std::stop_token& given_up) {
   settle();
   budget(settings_.freeze_timeout);
   failure_.reset();
@@ -148,7 +153,7 @@ void Coordinator::stop() {
   settle();
 }
 
-Result<void> Coordinator::check(std::stop_token given_up) {
+Result<void> Coordinator::check(const std::stop_token& given_up) {
   if (is_open(state_)) {
     return Error(ErrorCode::kBusy, "unable to check: a window is open");
   }
@@ -357,12 +362,8 @@ void Coordinator::conclude() {
 
 void Coordinator::report() {
   if (world_.journal.left_open() && !failure_) {
-    Json left = *world_.journal.left_open();
-    failure_ = Error(ErrorCode::kDaemonRestarted,
-                     "the holds were lost: holdfastd restarted during the window");
-    const Verdict verdict = verdict_of(*failure_);
-    left["state"] = "done";
-    left["verdict"] = {{"code", verdict.code}, {"status", verdict.status}, {"text", verdict.text}};
+    failure_ = daemon_restarted();
+    Json left = lost_with_its_daemon(*world_.journal.left_open());
     if (auto written = world_.journal.write_last(left); !written) {
       world_.log.warn("{}, continuing", written.error().one_line());
     }

@@ -71,7 +71,7 @@ class Coordinator {
 
   // Success: everything required is held, confirmed and recorded. Failure: nothing is.
   // `given_up`: nobody waits for the answer any more.
-  [[nodiscard]] base::Result<void> freeze(std::stop_token given_up);
+  [[nodiscard]] base::Result<void> freeze(const std::stop_token& given_up);
   // Success: nothing was held, or every hold was unbroken and is released.
   [[nodiscard]] base::Result<void> thaw();
   // The dead-man's time has come: does nothing if it has not, or if nothing is held.
@@ -84,7 +84,7 @@ class Coordinator {
   // the filesystems. Does nothing while a window is open.
   void settle();
   // Probes every resource now; one that fails is in the error, and all are in status().
-  [[nodiscard]] base::Result<void> check(std::stop_token given_up);
+  [[nodiscard]] base::Result<void> check(const std::stop_token& given_up);
 
   [[nodiscard]] bool must_end() const { return must_end_; }
   [[nodiscard]] State state() const { return state_; }

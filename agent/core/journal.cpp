@@ -69,6 +69,7 @@ Result<void> Journal::open() {
     const std::string_view number = base::trimmed(*text);
     (void)std::from_chars(number.data(), number.data() + number.size(), sequence_);
   }
+  complete_lost();
   const std::string marker = run_directory_ + "/window.json";
   if (::access(marker.c_str(), F_OK) != 0) return {};
   // A marker that cannot be read is a marker all the same.
@@ -83,6 +84,16 @@ Result<void> Journal::open() {
   return {};
 }
 
+void Journal::complete_lost() {
+  const std::string path = run_directory_ + "/lost.json";
+  if (const auto held = read_record(path)) {
+    const Json record = lost_with_its_daemon(*held);
+    (void)write_last_keeping_marker(record);
+    (void)write_done(record);
+  }
+  (void)::unlink(path.c_str());
+}
+
 std::uint64_t Journal::next_sequence() {
   ++sequence_;
   // Lost only with /run itself, and then the boot is another one.
@@ -92,7 +103,9 @@ std::uint64_t Journal::next_sequence() {
 }
 
 std::string Journal::record_path(const Json& record) const {
-  return state_directory_ + "/records/" + record.value("window", "unknown") + ".json";
+  const auto window = base::string_member(record, "window");
+  const bool usable = window && base::is_plain_name(*window);
+  return state_directory_ + "/records/" + (usable ? *window : "unknown") + ".json";
 }
 
 Result<void> Journal::write_held(const Json& record) {

@@ -6,6 +6,7 @@
 //   <state>/records/<window>.json   on the disk: the windows that have ended
 //   <run>/last.json     the same, for the host to fetch; survives the daemon, not the boot
 //   <run>/window.json   exists while a window is open: the marker
+//   <run>/lost.json     the marker of a window whose loss the hook has told, in absence of a daemon
 //   <run>/sequence      how many windows there were since boot
 //
 // Nothing is fsynced: FIFREEZE syncs the filesystem before it returns (fs/super.c, freeze_super),
@@ -55,6 +56,8 @@ class Journal {
   [[nodiscard]] std::vector<base::Json> recent(std::size_t most) const;
 
  private:
+  // Completes the record of a window whose loss the hook has told.
+  void complete_lost();
   [[nodiscard]] std::string record_path(const base::Json& record) const;
   [[nodiscard]] std::vector<std::string> record_files() const;
   void prune() const;

@@ -93,6 +93,18 @@ Json to_json(const WindowRecord& record) {
   return json;
 }
 
+base::Error daemon_restarted() {
+  return {base::ErrorCode::kDaemonRestarted,
+          "the holds were lost: holdfastd restarted during the window"};
+}
+
+base::Json lost_with_its_daemon(base::Json held) {
+  const Verdict verdict = verdict_of(daemon_restarted());
+  held["state"] = "done";
+  held["verdict"] = {{"code", verdict.code}, {"status", verdict.status}, {"text", verdict.text}};
+  return held;
+}
+
 PhaseTimer::PhaseTimer(WindowRecord& record, const base::Clock& clock, std::string name)
     : record_(record), clock_(clock), index_(record.phases.size()) {
   record_.phases.push_back({std::move(name), clock.now(), {}});

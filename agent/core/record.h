@@ -70,6 +70,10 @@ struct WindowRecord {
 
 [[nodiscard]] base::Json to_json(const WindowRecord& record);
 
+// How a window ends whose daemon went away, and the record that it left, completed with that end.
+[[nodiscard]] base::Error daemon_restarted();
+[[nodiscard]] base::Json lost_with_its_daemon(base::Json held);
+
 // Measures one phase into a record, from construction to destruction.
 class PhaseTimer {
  public:

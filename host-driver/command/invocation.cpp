@@ -166,6 +166,7 @@ std::string help_text() {
 
 std::vector<std::string> verb_names() {
   std::vector<std::string> names;
+  names.reserve(std::size(kVerbs));
   for (const Verb& verb : kVerbs)
     names.emplace_back(verb.name);
   return names;

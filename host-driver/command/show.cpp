@@ -28,10 +28,10 @@ std::string shown(const Json& value) {
 }
 
 const Json& member(const Json& object, std::string_view key) {
-  static const Json none;
-  if (!object.is_object()) return none;
+  static const Json kNone;
+  if (!object.is_object()) return kNone;
   const auto found = object.find(std::string(key));
-  return found == object.end() ? none : *found;
+  return found == object.end() ? kNone : *found;
 }
 
 void print_list(const std::string& heading, const Json& list) {

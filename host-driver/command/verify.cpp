@@ -65,8 +65,9 @@ Result<int> verify(const Invocation& invocation, Environment& environment) {
       status = 1;
       result["ok"] = false;
       result["problem"] = sound.error().text();
-      complain(base::Error(sound.error().code(), vm + "/" + backup.manifest.id)
-                   .caused_by(std::move(sound).error()));
+      const ErrorCode code = sound.error().code();
+      complain(
+          base::Error(code, vm + "/" + backup.manifest.id).caused_by(std::move(sound).error()));
       break;
     }
     if (!invocation.json && !invocation.quiet) {

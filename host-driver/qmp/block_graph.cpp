@@ -113,7 +113,7 @@ std::string wanted_name(const Disk& disk) {
   if (base::is_plain_name(disk.device)) return disk.device;
   if (disk.qdev.starts_with(kPeripheral)) {
     const std::string rest = disk.qdev.substr(kPeripheral.size());
-    const std::string id = rest.substr(0, rest.find('/'));
+    std::string id = rest.substr(0, rest.find('/'));
     if (base::is_plain_name(id)) return id;
   }
   if (base::is_plain_name(disk.qdev)) return disk.qdev;

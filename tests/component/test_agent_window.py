@@ -158,6 +158,13 @@ class TheHook(AgentCase):
         status, text = self.hook("thaw")
         self.assertEqual(status, 33)
         self.assertTrue(text.startswith("holdfast: the holds were lost: holdfastd went away during the window"))
+        # Said once; the next daemon knows, completes the record, and has nothing to say either.
+        self.assertEqual(self.hook("thaw"), (0, ""))
+        self.start()
+        self.assertEqual(self.record()["verdict"]["code"], "daemon-restarted")
+        self.assertEqual(self.hook("thaw"), (0, ""))
+        self.assertEqual(self.hook("freeze"), (0, ""))
+        self.assertEqual(self.record()["sequence"], 2)
 
     def test_ends_with_33_when_another_daemon_has_taken_over(self):
         self.start()
@@ -180,7 +187,7 @@ class TheHook(AgentCase):
         self.assertEqual(self.database.locked(), [])
         self.assertEqual(self.hook("thaw")[0], 33)
         self.start()
-        self.assertEqual(self.hook("thaw")[0], 33)
+        self.assertEqual(self.record()["verdict"]["code"], "daemon-restarted")
         self.assertEqual(self.hook("thaw")[0], 0)
 
     def test_frozen_twice_verifies_and_goes_on_with_the_same_locks(self):
