@@ -130,6 +130,11 @@ std::string Error::one_line() const {
   return line;
 }
 
+Error wrap(Error cause, std::string message) {
+  const ErrorCode code = cause.code();
+  return Error(code, std::move(message)).caused_by(std::move(cause));
+}
+
 Error errno_error(int error_number, std::string message) {
   // strerror's buffer may be shared between threads; strerrordesc_np returns constant text.
   const char* description = strerrordesc_np(error_number);

@@ -98,6 +98,9 @@ class [[nodiscard]] Error {
   std::vector<Error> cleanup_errors_;
 };
 
+// `cause` under a message of its own, with the same code: "message: cause".
+[[nodiscard]] Error wrap(Error cause, std::string message);
+
 // The error of a failed system call: "message: No such file or directory", with a code that
 // fits the errno. errno is taken as an argument, because evaluating the message may change it.
 [[nodiscard]] Error errno_error(int error_number, std::string message);

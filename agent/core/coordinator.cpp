@@ -169,8 +169,7 @@ Result<void> Coordinator::check(const std::stop_token& given_up) {
   for (Resource* resource : called) {
     const auto outcome = resource->outcome();
     if (outcome || !resource->traits().required) continue;
-    Error error = Error(outcome.error().code(), "unable to use '" + resource->traits().name + "'")
-                      .caused_by(outcome.error());
+    Error error = base::wrap(outcome.error(), "unable to use '" + resource->traits().name + "'");
     failure = failure ? std::move(*failure).also(std::move(error)) : std::move(error);
   }
   if (failure) return std::move(*failure);

@@ -85,8 +85,7 @@ Result<void> FsClient::request(FsOp op, std::uint64_t value, const char* what, D
   request.op = op;
   request.value = value;
   auto reply = ask(request, deadline);
-  if (!reply)
-    return Error(reply.error().code(), std::string("unable to ") + what).caused_by(reply.error());
+  if (!reply) return base::wrap(std::move(reply).error(), std::string("unable to ") + what);
   if (reply->error_number == 0) return {};
   std::string message = std::string("unable to ") + what;
   if (reply->which < mount_points_.size()) {
@@ -104,7 +103,7 @@ Result<void> FsClient::open(const std::string& mount_point, Deadline deadline) {
   }
   std::memcpy(request.path.data(), mount_point.data(), mount_point.size());
   auto reply = ask(request, deadline);
-  if (!reply) return Error(reply.error().code(), what).caused_by(reply.error());
+  if (!reply) return base::wrap(std::move(reply).error(), what);
   if (reply->error_number != 0) return base::errno_error(reply->error_number, what);
   return {};
 }

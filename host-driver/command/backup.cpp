@@ -101,7 +101,7 @@ Result<int> backup(const Invocation& invocation, Environment& environment) {
   for (const std::string& vm : invocation.arguments) {
     const auto done = backup_one(invocation, vm, environment);
     if (!done) {
-      complain(base::Error(done.error().code(), base::printable(vm, 64)).caused_by(done.error()));
+      complain(base::wrap(done.error(), base::printable(vm, 64)));
     }
     status = worse(status, done ? *done : base::host_exit_status(done.error().code()));
     if (environment.stop.stop_requested()) break;

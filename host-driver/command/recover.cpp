@@ -81,7 +81,7 @@ Result<int> recover(const Invocation& invocation, Environment& environment) {
     const auto done = recover_one(*settings, environment);
     if (!done) {
       if (invocation.arguments.size() == 1) return done.error();
-      complain(base::Error(done.error().code(), vm).caused_by(done.error()));
+      complain(base::wrap(done.error(), vm));
       status = 1;
       continue;
     }

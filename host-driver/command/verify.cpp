@@ -30,7 +30,7 @@ Result<std::vector<Backup>> chosen(const Repository& repository, const Invocatio
   auto listing = repository.list(vm);
   if (!listing) return std::move(listing).error();
   for (const repository::BadBackup& bad : listing->bad) {
-    complain(base::Error(bad.problem.code(), vm + "/" + bad.id).caused_by(bad.problem));
+    complain(base::wrap(bad.problem, vm + "/" + bad.id));
     status = 1;
   }
   return std::move(listing->backups);
@@ -65,9 +65,7 @@ Result<int> verify(const Invocation& invocation, Environment& environment) {
       status = 1;
       result["ok"] = false;
       result["problem"] = sound.error().text();
-      const ErrorCode code = sound.error().code();
-      complain(
-          base::Error(code, vm + "/" + backup.manifest.id).caused_by(std::move(sound).error()));
+      complain(base::wrap(std::move(sound).error(), vm + "/" + backup.manifest.id));
       break;
     }
     if (!invocation.json && !invocation.quiet) {

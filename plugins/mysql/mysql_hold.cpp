@@ -98,8 +98,7 @@ Result<void> MysqlHold::release(Deadline deadline) {
   if (released && instance_locked_) released = session.unlock_instance(patience);
   if (released) return {};
   sessions_.abandon();
-  return Error(released.error().code(), "unable to unlock tables on '" + resource_ + "'")
-      .caused_by(std::move(released).error());
+  return base::wrap(std::move(released).error(), "unable to unlock tables on '" + resource_ + "'");
 }
 
 }  // namespace holdfast::mysql

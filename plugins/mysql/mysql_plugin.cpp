@@ -39,8 +39,7 @@ std::string connect_hint(ErrorCode code) {
 }  // namespace
 
 Error MysqlPlugin::unable(const std::string& what, Error cause) const {
-  return Error(cause.code(), "unable to " + what + " '" + context().resource + "'")
-      .caused_by(std::move(cause));
+  return base::wrap(std::move(cause), "unable to " + what + " '" + context().resource + "'");
 }
 
 Result<void> MysqlPlugin::do_finish_config() {

@@ -236,7 +236,7 @@ Result<void> MysqlSession::flush_lazy_redo(const Patience& patience) {
     // Oracle's server has no such counters, and does flush for that statement.
     if (*flushed >= *target || give_up.passed()) return {};
     const Deadline pause = Deadline::in(kRedoPollInterval).earlier_of(give_up);
-    const auto paused = this->pause(pause, patience);
+    auto paused = this->pause(pause, patience);
     if (!paused) return paused;
   }
 }

@@ -24,8 +24,7 @@ std::string text_or_empty(const base::Options& options, const char* name) {
 }
 
 Error unusable(const char* key, Error cause) {
-  return Error(cause.code(), std::string("unable to use key '") + key + "'")
-      .caused_by(std::move(cause));
+  return base::wrap(std::move(cause), std::string("unable to use key '") + key + "'");
 }
 
 Result<std::string> read_private(const char* key, const std::string& path) {

@@ -91,9 +91,8 @@ Result<void> PostgresqlHold::release(Deadline deadline) {
   }
   if (!backup_) return {};
   auto failed = [&](Error cause) {
-    return Error(cause.code(), "unable to keep the backup label of '" + resource_ + "'")
-        .with_hint("the snapshot restores without it; only archived WAL can't be applied to it")
-        .caused_by(std::move(cause));
+    return base::wrap(std::move(cause), "unable to keep the backup label of '" + resource_ + "'")
+        .with_hint("the snapshot restores without it; only archived WAL can't be applied to it");
   };
   auto stop = session_.backup_stop({.deadline = deadline});
   if (!stop) {

@@ -31,8 +31,7 @@ std::string quoted_role(const std::string& role) {
 }  // namespace
 
 Error PostgresqlPlugin::unable(const std::string& what, Error cause) const {
-  return Error(cause.code(), "unable to " + what + " '" + context().resource + "'")
-      .caused_by(std::move(cause));
+  return base::wrap(std::move(cause), "unable to " + what + " '" + context().resource + "'");
 }
 
 Result<void> PostgresqlPlugin::do_finish_config() {

@@ -25,8 +25,7 @@ Result<void> check_password_file(const std::string& path) {
     if (content) return {};
     usable = std::move(content).error();
   }
-  return Error(usable.error().code(), "unable to use key 'password-file'")
-      .caused_by(std::move(usable).error());
+  return base::wrap(std::move(usable).error(), "unable to use key 'password-file'");
 }
 
 }  // namespace

@@ -390,6 +390,7 @@ INSTANTIATE_TEST_SUITE_P(Every, PluginContract, ::testing::ValuesIn(registry()),
 }  // namespace
 
 // gtest would else print the bytes of the functions.
+// NOLINTNEXTLINE(readability-identifier-naming): the name that gtest looks for
 void PrintTo(const Implementation& implementation, std::ostream* out) {
   *out << implementation.name;
 }

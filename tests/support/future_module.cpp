@@ -7,6 +7,7 @@ extern "C" __attribute__((visibility("default"))) const holdfast::api::PluginMod
 holdfast_plugin_module() {
   static const holdfast::api::PluginModule kModule{
       sizeof(holdfast::api::PluginModule), holdfast::api::kApiVersion + 1, "future",
+      // NOLINTNEXTLINE(performance-unnecessary-value-param): the interface's type
       [](holdfast::api::PluginContext) -> std::unique_ptr<holdfast::api::Plugin> {
         return nullptr;
       }};

@@ -68,6 +68,12 @@ TEST(ErrorText, ShowsTheNearestHintOnce) {
   EXPECT_EQ(Error(ErrorCode::kIo, "plain").one_line(), "plain");
 }
 
+TEST(ErrorText, WrapsACauseUnderItsOwnCode) {
+  const Error error = wrap(Error(ErrorCode::kTimedOut, "timed out").with_hint("wait"), "unable");
+  EXPECT_EQ(error.one_line(), "unable: timed out (wait)");
+  EXPECT_EQ(error.code(), ErrorCode::kTimedOut);
+}
+
 TEST(ErrorText, KeepsCleanUpErrorsBesideTheFirst) {
   const Error error = Error(ErrorCode::kHoldFailed, "first").also(Error(ErrorCode::kIo, "second"));
   EXPECT_EQ(error.text(), "first [also: second]");

@@ -11,6 +11,7 @@
 namespace holdfast::core {
 namespace {
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): the interface's type
 std::unique_ptr<api::Plugin> make_nothing(api::PluginContext) {
   return nullptr;
 }
