@@ -9,7 +9,7 @@ die() { printf '%s\n' "$*" >&2; exit 1; }
 
 # To build: compilers, libraries, packaging.
 packages_build=(
-  cmake ninja-build g++ ccache pkg-config perl
+  git cmake ninja-build g++ ccache pkg-config perl
   default-libmysqlclient-dev libpq-dev libboost-program-options-dev libspdlog-dev libsystemd-dev
   libssl-dev nlohmann-json3-dev libgtest-dev libgmock-dev
   debhelper dpkg-dev fakeroot lintian clang-format

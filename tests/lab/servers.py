@@ -54,6 +54,16 @@ def _identity(user):
     return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
 
 
+def _known_user(*names):
+    """The first of these users that the system has."""
+    for name in names:
+        try:
+            return pwd.getpwnam(name).pw_name
+        except KeyError:
+            continue
+    return None
+
+
 class Session:
     """One connection of a command-line client, kept open; statements are sent as lines.
 
@@ -281,7 +291,8 @@ class MariaDb(Server):
     the user of the test itself (unix_socket authentication)."""
 
     engine = "mariadb"
-    user = "mysql"
+    # The user that mariadb-server makes; the server's programs come without it.
+    user = _known_user("mysql", "nobody")
     client_user = None
     stop_signal = signal.SIGTERM
 
