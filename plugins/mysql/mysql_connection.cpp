@@ -89,8 +89,7 @@ Result<Table> MysqlConnection::query(const std::string& statement, const Patienc
 }
 
 Result<void> MysqlConnection::pause(base::Deadline until, const Patience& patience) {
-  auto ended =
-      wait(-1, 0, {until.earlier_of(patience.deadline), patience.stop, patience.deaf});
+  auto ended = wait(-1, 0, {until.earlier_of(patience.deadline), patience.stop, patience.deaf});
   if (ended.error().code() == ErrorCode::kTimedOut && !patience.deadline.passed()) return {};
   return ended;
 }
