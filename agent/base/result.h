@@ -22,12 +22,10 @@ class [[nodiscard]] Result {
  public:
   using value_type = T;
 
+  // Implicit, like std::expected's: `return value;` where a Result is returned.
   template <typename U = T>
   requires(std::is_constructible_v<T, U&&> && !std::is_same_v<std::remove_cvref_t<U>, Result> &&
-           !std::is_same_v<std::remove_cvref_t<U>, Error>)
-      // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): the constraint excludes Result
-      // itself
-      Result(U&& value)
+           !std::is_same_v<std::remove_cvref_t<U>, Error>) Result(U&& value)
       : state_(std::in_place_index<0>, std::forward<U>(value)) {}
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 
