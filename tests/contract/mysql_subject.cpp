@@ -15,7 +15,7 @@ namespace {
 class Administrator {
  public:
   Administrator() : handle_(mysql_init(nullptr)) {
-    const std::string socket = environment("HOLDFAST_TEST_MARIADB_SOCKET");
+    const std::string socket = environment("HOLDFAST_TEST_MYSQL_SOCKET");
     if (mysql_real_connect(handle_, nullptr, nullptr, nullptr, nullptr, 0, socket.c_str(), 0) ==
         nullptr) {
       throw std::runtime_error(mysql_error(handle_));
@@ -49,8 +49,8 @@ class MysqlSubject final : public Subject {
     return plugin_from(HOLDFAST_MYSQL_MODULE, {"mysql:contract", processes_, ""});
   }
   std::vector<base::Setting> settings() const override {
-    return {{"socket", environment("HOLDFAST_TEST_MARIADB_SOCKET"), "test.conf:1"},
-            {"password-file", environment("HOLDFAST_TEST_MARIADB_PASSWORD_FILE"), "test.conf:2"},
+    return {{"socket", environment("HOLDFAST_TEST_MYSQL_SOCKET"), "test.conf:1"},
+            {"password-file", environment("HOLDFAST_TEST_MYSQL_PASSWORD_FILE"), "test.conf:2"},
             {"lock-timeout", "10s", "test.conf:3"}};
   }
 
@@ -74,7 +74,7 @@ class MysqlSubject final : public Subject {
 
  private:
   base::SystemProcessRunner processes_;
-  pid_t server_ = static_cast<pid_t>(std::stol(environment("HOLDFAST_TEST_MARIADB_PID")));
+  pid_t server_ = static_cast<pid_t>(std::stol(environment("HOLDFAST_TEST_MYSQL_PID")));
   Administrator administrator_;
   Administrator blocker_;
 };

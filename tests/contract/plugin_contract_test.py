@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from lab import servers, testing
+from lab import mysql_servers, servers, testing
 
 PASSWORD = "correct horse # battery"
 
@@ -15,13 +15,12 @@ PASSWORD = "correct horse # battery"
 class PluginContract(unittest.TestCase):
     def test_every_plugin_keeps_the_contract(self):
         program = testing.built("tests/contract/plugin_contract")
-        with servers.MariaDb() as mariadb, servers.PostgreSql() as postgresql, \
+        with mysql_servers.new_server() as mysql, servers.PostgreSql() as postgresql, \
                 tempfile.NamedTemporaryFile("w", prefix="hf-password-") as password_file:
             password_file.write(PASSWORD + "\n")
             password_file.flush()
-            mariadb.run(
-                f"CREATE USER holdfast@localhost IDENTIFIED BY '{PASSWORD}';"
-                "GRANT RELOAD, PROCESS, BINLOG MONITOR ON *.* TO holdfast@localhost;")
+            mysql.run(f"CREATE USER holdfast@localhost IDENTIFIED BY '{PASSWORD}';"
+                      f"GRANT {', '.join(mysql.grants)} ON *.* TO holdfast@localhost")
             me = getpass.getuser()
             postgresql.run(
                 f'CREATE ROLE "{me}" LOGIN; GRANT pg_checkpoint TO "{me}";'
@@ -32,9 +31,9 @@ class PluginContract(unittest.TestCase):
             postgresql.restart()
             environment = dict(
                 os.environ,
-                HOLDFAST_TEST_MARIADB_SOCKET=mariadb.socket,
-                HOLDFAST_TEST_MARIADB_PID=str(mariadb.pid),
-                HOLDFAST_TEST_MARIADB_PASSWORD_FILE=password_file.name,
+                HOLDFAST_TEST_MYSQL_SOCKET=mysql.socket,
+                HOLDFAST_TEST_MYSQL_PID=str(mysql.pid),
+                HOLDFAST_TEST_MYSQL_PASSWORD_FILE=password_file.name,
                 HOLDFAST_TEST_POSTGRESQL_SOCKET=postgresql.socket_directory,
                 HOLDFAST_TEST_POSTGRESQL_PID=str(postgresql.pid),
                 HOLDFAST_TEST_POSTGRESQL_USER=me,
@@ -44,7 +43,7 @@ class PluginContract(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    for server in (servers.MariaDb, servers.PostgreSql):
+    for server in (mysql_servers, servers.PostgreSql):
         if server.missing():
             testing.skip_all(server.missing())
     testing.main()

@@ -1,50 +1,32 @@
 # SPDX-License-Identifier: MIT
 """What the mysql plugin says when it may not, or cannot, do its work; and the set-up script."""
 
-import getpass
 import os
 import subprocess
-import tempfile
 import unittest
 
+import mysql_case
 from driver import Driver, Refused
-from lab import servers, testing
+from lab import testing
+from mysql_case import only_here
+from plugin_case import PluginCase
 
 PASSWORD = "correct # horse"
 SETUP = os.path.join(testing.SOURCE, "plugins/mysql/holdfast-mysql-setup")
 
 
-class MysqlAccount(unittest.TestCase):
+class MysqlAccount(PluginCase):
+    plugin_name = "mysql"
+
     @classmethod
     def setUpClass(cls):
-        cls.db = servers.MariaDb()
-        cls.addClassCleanup(cls.db.close)
-        cls.db.start()
+        cls.db = cls.begin(mysql_case.new_server())
+        cls.required = ("RELOAD", "PROCESS", cls.db.position_grant)
         cls.db.run(f"CREATE USER holdfast@localhost IDENTIFIED BY '{PASSWORD}';"
-                   "GRANT RELOAD, PROCESS, BINLOG MONITOR ON *.* TO holdfast@localhost")
-
-    def setUp(self):
-        self.directory = tempfile.TemporaryDirectory(prefix="hf-account-")
-        self.addCleanup(self.directory.cleanup)
-
-    def file(self, name, content, mode=0o600):
-        path = os.path.join(self.directory.name, name)
-        with open(path, "w", encoding="utf-8") as out:
-            out.write(content)
-        os.chmod(path, mode)
-        return path
-
-    def refusal(self, call="probe", **settings):
-        """(code, line) of a refusal to be configured or probed."""
-        driver = Driver("mysql", **settings)
-        self.addCleanup(driver.close)
-        with self.assertRaises(Refused) as refused:
-            driver.configure()
-            getattr(driver, call)()
-        return refused.exception.code, str(refused.exception)
+                   f"GRANT {', '.join(cls.db.grants)} ON *.* TO holdfast@localhost")
 
     def test_no_server_is_said_with_where_it_was_looked_for(self):
-        socket = os.path.join(self.directory.name, "no.sock")
+        socket = os.path.join(self.directory(), "no.sock")
         self.assertEqual(self.refusal(socket=socket), (
             "unreachable", f"unable to connect to 'mysql:test' at '{socket}': Can't connect to local "
             f"server through socket '{socket}' (2) (2002) (is the server running, and is this where "
@@ -68,9 +50,8 @@ class MysqlAccount(unittest.TestCase):
             r"exist\? /usr/lib/holdfast/holdfast-mysql-setup makes it\)$")
 
     def test_each_missing_privilege_is_named_with_the_grant_to_run(self):
-        everything = ("RELOAD", "PROCESS", "BINLOG MONITOR")
-        for number, missing in enumerate((("RELOAD",), ("PROCESS",), ("BINLOG MONITOR",), everything)):
-            granted = ", ".join(p for p in everything if p not in missing) or "USAGE"
+        for number, missing in enumerate((*((grant,) for grant in self.required), self.required)):
+            granted = ", ".join(p for p in self.required if p not in missing) or "USAGE"
             account = f"lacking{number}"
             self.db.run(f"CREATE USER {account}@localhost IDENTIFIED BY 'x';"
                         f"GRANT {granted} ON *.* TO {account}@localhost")
@@ -83,9 +64,9 @@ class MysqlAccount(unittest.TestCase):
                      f"{listed} (GRANT {listed} ON *.* TO '{account}'@'localhost')"))
 
     def test_privileges_of_a_role_count(self):
-        self.db.run("CREATE ROLE backup; GRANT RELOAD, PROCESS, BINLOG MONITOR ON *.* TO backup;"
+        self.db.run(f"CREATE ROLE backup; GRANT {', '.join(self.db.grants)} ON *.* TO backup;"
                     "CREATE USER rolled@localhost IDENTIFIED BY 'x'; GRANT backup TO rolled@localhost;"
-                    "SET DEFAULT ROLE backup FOR rolled@localhost")
+                    f"SET DEFAULT ROLE backup {'FOR' if self.db.mariadb else 'TO'} rolled@localhost")
         with Driver("mysql", socket=self.db.socket, user="rolled",
                     password_file=self.file("password", "x\n")) as plugin:
             plugin.probe()
@@ -107,7 +88,7 @@ class MysqlAccount(unittest.TestCase):
             f"(it holds a password: chmod 600 {path})"))
 
     def test_a_password_file_that_is_missing_or_empty_is_refused(self):
-        path = os.path.join(self.directory.name, "missing")
+        path = os.path.join(self.directory(), "missing")
         self.assertEqual(self.refusal(password_file=path), (
             "not-found", "unable to use the settings of 'mysql:test': unable to use key "
             f"'password-file': unable to open '{path}': No such file or directory"))
@@ -117,8 +98,8 @@ class MysqlAccount(unittest.TestCase):
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can become another user")
     def test_a_password_file_that_the_service_cannot_read_is_refused(self):
-        os.chmod(self.directory.name, 0o755)
         path = self.file("password", PASSWORD)
+        os.chmod(os.path.dirname(path), 0o755)
         self.assertEqual(self.refusal(run_as="nobody", password_file=path), (
             "permission", "unable to use the settings of 'mysql:test': unable to use key "
             f"'password-file': unable to open '{path}': Permission denied"))
@@ -144,7 +125,8 @@ class MysqlAccount(unittest.TestCase):
         path = self.file("my.cnf", f'[client]\nsocket={self.db.socket}\n[holdfast]\nuser=holdfast\n'
                          f'password="{PASSWORD}"\n')
         with Driver("mysql", option_file=path) as plugin:
-            self.assertEqual(plugin.probe().identity["engine"], "MariaDB")
+            self.assertEqual(plugin.probe().identity["engine"],
+                             "MariaDB" if self.db.mariadb else "MySQL")
             plugin.freeze()
             plugin.check()
             plugin.release()
@@ -166,9 +148,10 @@ class MysqlAccount(unittest.TestCase):
                 self.db.resume()
             plugin.probe()
 
+    @only_here
     @unittest.skipUnless(os.geteuid() == 0, "the script is for root")
     def test_the_setup_script_makes_an_account_that_can_do_the_job_and_nothing_else(self):
-        config = os.path.join(self.directory.name, "resources.d", "mysql.conf")
+        config = os.path.join(self.directory(), "resources.d", "mysql.conf")
         command = [SETUP, f"--socket={self.db.socket}", "--user=nobody", f"--config={config}"]
         # Twice: it may be run as often as one likes.
         for last_line in (f"wrote '{config}'; to use it: systemctl restart holdfastd",
@@ -207,7 +190,7 @@ class MysqlAccount(unittest.TestCase):
             self.assertEqual((done.returncode, done.stderr.strip()), (status, line))
 
     def test_the_client_library_adds_little_memory(self):
-        driver = Driver("mysql", socket=self.db.socket, user=getpass.getuser())
+        driver = Driver("mysql", socket=self.db.socket, user=self.db.administrator)
         with driver as plugin:
             plugin.probe()
             plugin.freeze()
@@ -219,6 +202,4 @@ class MysqlAccount(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if servers.MariaDb.missing():
-        testing.skip_all(servers.MariaDb.missing())
-    testing.main()
+    mysql_case.main()
