@@ -17,7 +17,7 @@ packages_build=(
 # To run: a guest, its images, real servers, a real guest agent.
 packages_run=(
   python3 qemu-system-x86 qemu-utils qemu-guest-agent mmdebstrap e2fsprogs util-linux
-  mariadb-server-core mariadb-client-core postgresql procps
+  mariadb-server-core mariadb-client-core postgresql procps strace
 )
 
 # Installs what is missing. The servers' own services are neither started nor enabled by it: tests

@@ -91,7 +91,7 @@ Result<void> serve(const std::string& path) {
   if (!listener) return std::move(listener).error();
   if (auto dropped = holdfast::fs::drop_privileges(); !dropped) return dropped;
   // Not required for a thaw (reading works on a frozen filesystem), and so not an error: it keeps
-  // the thaw from waiting for a disk. ONFAULT: the stacks of short threads are not worth locking.
+  // the thaw from waiting for a disk. What comes later, stacks of short threads, is not on one.
   (void)::mlockall(MCL_CURRENT);
   sigset_t signals;
   sigemptyset(&signals);

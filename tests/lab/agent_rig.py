@@ -62,6 +62,9 @@ class Rig:
         self._processes = []
         self.daemon = self.fsd = self.agent_process = None
         self.agent = None
+        # What a test may have otherwise before start_daemon().
+        self.daemon_program = testing.built("agent/daemon/holdfastd")
+        self.daemon_environment = {}
         # Inside what is frozen, so that the record becomes part of a copy of it.
         self.state_directory = os.path.join(filesystem.mount_point, "holdfast")
         os.makedirs(self.state_directory, exist_ok=True)
@@ -156,9 +159,8 @@ class Rig:
         with notify:
             notify.bind(address)
             notify.settimeout(20)
-            environment = dict(os.environ, NOTIFY_SOCKET=address)
-            self.daemon = self._spawn([testing.built("agent/daemon/holdfastd"),
-                                       "--config=" + self.path("agent.conf")],
+            environment = dict(os.environ, NOTIFY_SOCKET=address, **self.daemon_environment)
+            self.daemon = self._spawn([self.daemon_program, "--config=" + self.path("agent.conf")],
                                       "holdfastd.log", environment)
             while b"READY=1" not in notify.recv(4096).split(b"\n"):
                 pass
