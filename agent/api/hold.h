@@ -44,6 +44,14 @@ class Hold {
   // The position read under the lock when it was taken. Doesn't block.
   [[nodiscard]] virtual const Position& position() const = 0;
 
+  // How it is held, as ordered pairs like those of a position: {"lock", "backup-stage"}. Goes into
+  // the record as it stands; documented in the plugin's manual page. Doesn't block.
+  [[nodiscard]] virtual Position details() const { return {}; }
+
+  // What an administrator should know about this one hold: works, but not as well as it could. One
+  // line each; they go into the record. Doesn't block.
+  [[nodiscard]] virtual std::vector<std::string> warnings() const { return {}; }
+
   // A descriptor that shows POLLIN, POLLHUP or POLLRDHUP when the hold is lost, for poll(2) alone;
   // borrowed, valid while the Hold lives. -1 where a loss cannot be seen. While the filesystems are
   // frozen this is all that anybody looks at: SQL can hang on a frozen log file.

@@ -22,7 +22,7 @@ Json instant_json(const Instant& instant) {
           {"monotonic_ns", nanoseconds(instant.monotonic)}};
 }
 
-Json position_json(const api::Position& position) {
+Json pairs_json(const api::Position& position) {
   Json json = Json::object();
   for (const auto& [key, value] : position)
     json[key] = value;
@@ -46,10 +46,12 @@ Json resource_json(const ResourceRecord& resource) {
   if (resource.held_at) json["held_at_ns"] = nanoseconds(*resource.held_at);
   if (resource.released_at) json["released_at_ns"] = nanoseconds(*resource.released_at);
   if (resource.lost_at) json["lost_at_ns"] = nanoseconds(*resource.lost_at);
-  json["position"] = position_json(resource.position);
+  json["position"] = pairs_json(resource.position);
   if (!resource.position_at_thaw.empty()) {
-    json["position_at_thaw"] = position_json(resource.position_at_thaw);
+    json["position_at_thaw"] = pairs_json(resource.position_at_thaw);
   }
+  if (!resource.details.empty()) json["details"] = pairs_json(resource.details);
+  if (!resource.warnings.empty()) json["warnings"] = resource.warnings;
   json["verdict"] = {{"code", resource.verdict.code}, {"text", resource.verdict.text}};
   return json;
 }

@@ -51,6 +51,8 @@ struct ResourceRecord {
   std::optional<base::MonoTime> lost_at;
   api::Position position;
   api::Position position_at_thaw;
+  api::Position details;
+  std::vector<std::string> warnings;
   Verdict verdict;
 };
 

@@ -307,6 +307,8 @@ void Resource::begin_prepare(const api::Window& window, Deadline deadline) {
   }
   identity_ = {};
   position_.clear();
+  details_.clear();
+  warnings_.clear();
   checked_position_.clear();
   held_at_.reset();
   released_at_.reset();
@@ -344,6 +346,8 @@ void Resource::begin_hold(const api::Window& window, Deadline deadline) {
     return guarded(traits_.name, "position()", [&]() -> Result<void> {
       identity_ = hold_->identity();
       position_ = hold_->position();
+      details_ = hold_->details();
+      warnings_ = hold_->warnings();
       return {};
     });
   });

@@ -90,6 +90,8 @@ class Resource {
   [[nodiscard]] bool is_in_window() const;
   [[nodiscard]] const api::Identity& identity() const { return identity_; }
   [[nodiscard]] const api::Position& position() const { return position_; }
+  [[nodiscard]] const api::Position& details() const { return details_; }
+  [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
   [[nodiscard]] const api::Position& checked_position() const { return checked_position_; }
   [[nodiscard]] std::optional<base::MonoTime> held_at() const { return held_at_; }
   [[nodiscard]] std::optional<base::MonoTime> released_at() const { return released_at_; }
@@ -130,6 +132,8 @@ class Resource {
   std::unique_ptr<api::Hold> hold_;
   api::Identity identity_;
   api::Position position_;
+  api::Position details_;
+  std::vector<std::string> warnings_;
   api::Position checked_position_;
   std::optional<base::MonoTime> held_at_;
   std::optional<base::MonoTime> released_at_;

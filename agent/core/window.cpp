@@ -179,6 +179,8 @@ Result<void> Window::hold(const Patience& patience) {
       ResourceRecord& entry = entry_of(*resource);
       entry.identity = resource->identity();
       entry.position = resource->position();
+      entry.details = resource->details();
+      entry.warnings = resource->warnings();
       entry.held_at = resource->held_at();
     }
     if (!judged) return judged;

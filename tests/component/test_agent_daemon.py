@@ -57,7 +57,7 @@ class BadConfiguration(AgentCase):
     def test_a_plugin_of_another_version(self):
         self.write("resources.d/x.conf", "plugin = future\n")
         self.assertRegex(self.refusal(),
-                         r"'.*/holdfast-future.so': its interface is version 2, holdfastd's is version 1 "
+                         r"'.*/holdfast-future.so': its interface is version 3, holdfastd's is version 2 "
                          r"\(install the plugin package of the same version as holdfast-agent\)$")
 
     def test_a_key_that_the_plugin_does_not_know(self):

@@ -111,7 +111,9 @@ class Driver {
       hold_ = std::move(*hold);
       return {{"ok", true},
               {"identity", described(hold_->identity())},
-              {"position", pairs(hold_->position())}};
+              {"position", pairs(hold_->position())},
+              {"details", pairs(hold_->details())},
+              {"warnings", hold_->warnings()}};
     }
     if (verb == "check") {
       const auto position = hold_->check(deadline);

@@ -198,6 +198,10 @@ class FakeHold final : public api::Hold {
 
   [[nodiscard]] const api::Identity& identity() const override { return identity_; }
   [[nodiscard]] const api::Position& position() const override { return position_; }
+  [[nodiscard]] api::Position details() const override { return {{"lock", "fake"}}; }
+  [[nodiscard]] std::vector<std::string> warnings() const override {
+    return {"nothing is behind this lock"};
+  }
   [[nodiscard]] int watch_fd() const override {
     const std::lock_guard lock(server_->mutex_);
     return server_->client_.get();

@@ -42,6 +42,15 @@ TEST_F(CoordinatorThaw, VerifiesEverythingFirstWhereAnOrderIsToBeKept) {
   }
 }
 
+TEST_F(CoordinatorThaw, RecordsHowEachResourceWasHeldAndWhatItsPluginWarnsOf) {
+  add("a");
+  ASSERT_EQ(said(freeze()), "ok");
+  ASSERT_TRUE(coordinator().thaw());
+  const base::Json resource = last_record()["resources"][0];
+  EXPECT_EQ(resource["details"], (base::Json{{"lock", "fake"}}));
+  EXPECT_EQ(resource["warnings"], base::Json::array({"nothing is behind this lock"}));
+}
+
 TEST_F(CoordinatorThaw, CompletesTheRecordBeforeTheAnswerAndTheDisksCopyAfterIt) {
   add("a");
   ASSERT_EQ(said(freeze()), "ok");

@@ -33,7 +33,7 @@ TEST(PluginHost, RefusesOtherVersionsWithBothNumbers) {
   module.api_version = 7;
   EXPECT_EQ(refusal(module),
             "unable to use the plugin '/p/holdfast-good.so': its interface is "
-            "version 7, holdfastd's is version 1");
+            "version 7, holdfastd's is version 2");
   module = kGood;
   module.struct_size = 8;
   EXPECT_EQ(refusal(module),
