@@ -32,6 +32,14 @@ struct Identity {
   std::string session_id;   // connection id or backend pid
 };
 
+// The window that a hold belongs to.
+struct Window {
+  std::string id;  // a UUID
+  // The daemon's own bound: it has let go of everything when this has passed since the window
+  // began. For a lock that outlives its session, and so needs a bound on the server as well.
+  base::Millis max_hold{};
+};
+
 class Hold {
  public:
   Hold() = default;
@@ -62,6 +70,14 @@ class Hold {
   // second position. kHoldLost says what differs. Read-only, and writes nothing to disk. May be
   // repeated.
   [[nodiscard]] virtual base::Result<Position> check(base::Deadline deadline) = 0;
+
+  // A second freeze takes this hold over for a window of its own; check() has just confirmed it.
+  // Whatever bounds the hold on the server has to last for another `window.max_hold` from now. What
+  // has no such bound has nothing to do. On failure the freeze is refused, and release() follows.
+  [[nodiscard]] virtual base::Result<void> extend(const Window& /*window*/,
+                                                  base::Deadline /*deadline*/) {
+    return {};
+  }
 
   // Lets go. On success nothing of the hold is left on the server. On failure neither, as far as
   // the plugin can bring that about: it closes the session then. Later calls do nothing and

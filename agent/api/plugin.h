@@ -16,6 +16,7 @@
 //            │    │   └─ fails, or the freeze is given up ──► rollback() ──► ready
 //            │    ▼
 //            │  hold()      quick and stalling ──► Hold ── position, check, release ──► ready
+//            │        │                      └─ a second freeze: check, extend
 //            │        └─ fails: nothing stays locked ──► rollback() ──► ready
 //            ▼
 //          destructor: closes every session, and so releases everything
@@ -55,6 +56,10 @@ struct PluginContext {
   // A directory of this resource's own under /var/lib/holdfast, made when first needed by the
   // plugin; may be written outside windows only.
   std::string state_directory;
+  // A file of this resource's own under /run/holdfast, which no freeze reaches and no reboot
+  // survives; may be written at any time. For what the next daemon has to undo if this one is killed:
+  // a plugin whose lock ends with its session needs none.
+  std::string run_file = {};
 };
 
 // The result of a probe: who answers there, and what an administrator should know.
@@ -62,11 +67,6 @@ struct ProbeReport {
   Identity identity;
   // Things that will work but not as well as they could; one line each.
   std::vector<std::string> warnings;
-};
-
-// The window that a prepare() and hold() belong to.
-struct Window {
-  std::string id;  // a UUID
 };
 
 class Plugin {

@@ -217,7 +217,7 @@ Event Coordinator::prepare(const std::stop_token& given_up) {
   world_.journal.forget_left_open();
   survivors_noted_ = 0;
   window_.emplace(resources_, world_.clock, world_.bell, world_.journal.boot(),
-                  world_.journal.next_sequence());
+                  world_.journal.next_sequence(), settings_.max_hold);
   world_.log.info("{}freeze: {} resources", run_tag(), resources_.size());
   if (auto armed = arm(); !armed) {
     return fail(Error(ErrorCode::kHoldFailed, "unable to arm the dead-man of the filesystems")
@@ -294,7 +294,7 @@ Event Coordinator::renew(const std::stop_token& given_up) {
     }
   }
   const PhaseTimer phase(window_->record(), world_.clock, "verify");
-  if (auto verified = window_->verify(patience(given_up)); !verified) {
+  if (auto verified = window_->take_over(patience(given_up)); !verified) {
     return fail(Error(ErrorCode::kHoldFailed, "unable to go on with the locks of the last freeze")
                     .caused_by(std::move(verified).error()));
   }

@@ -407,6 +407,19 @@ void Resource::begin_check(Deadline deadline) {
   begin(deadline, [this, deadline](const std::stop_token&) { return note_check(deadline); });
 }
 
+void Resource::begin_take_over(const api::Window& window, Deadline deadline) {
+  forget_check();
+  begin(deadline, [this, window, deadline](const std::stop_token&) {
+    auto outcome = check(deadline);
+    if (outcome) {
+      outcome = guarded(traits_.name, "extend()", [&] { return hold_->extend(window, deadline); });
+    }
+    const std::lock_guard lock(mutex_);
+    check_outcome_ = outcome;
+    return outcome;
+  });
+}
+
 void Resource::begin_let_go(Deadline deadline) {
   begin(deadline, [this, deadline](const std::stop_token&) { return let_go(deadline); });
 }

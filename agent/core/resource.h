@@ -67,6 +67,8 @@ class Resource {
   void begin_hold(const api::Window& window, base::Deadline deadline);
   // kHoldLost if it was lost meanwhile, without asking the plugin; it might be wrong.
   void begin_check(base::Deadline deadline);
+  // The same, and the hold goes on for `window`.
+  void begin_take_over(const api::Window& window, base::Deadline deadline);
   // Ends the resource's part in the window: releases what is held, rolls back what is prepared.
   void begin_let_go(base::Deadline deadline);
   // Both in one call, whatever the check says: nobody's writes wait for another resource's check.

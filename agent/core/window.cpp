@@ -63,8 +63,8 @@ std::string make_uuid() {
 }
 
 Window::Window(Resources& resources, const base::Clock& clock, Bell& bell, std::string boot,
-               std::uint64_t sequence)
-    : resources_(resources), clock_(clock), bell_(bell) {
+               std::uint64_t sequence, base::Millis max_hold)
+    : resources_(resources), clock_(clock), bell_(bell), max_hold_(max_hold) {
   record_.boot = std::move(boot);
   describe(clock, sequence);
   for (const auto& resource : resources_) {
@@ -155,7 +155,7 @@ Result<void> Window::judge(const std::vector<Resource*>& called, const Awaited& 
 
 Result<void> Window::prepare(const Patience& patience) {
   std::vector<Resource*> called;
-  const api::Window window{record_.id};
+  const api::Window window = described();
   for (const auto& resource : resources_) {
     resource->begin_prepare(window, Deadline(patience.deadline));
     called.push_back(resource.get());
@@ -164,7 +164,7 @@ Result<void> Window::prepare(const Patience& patience) {
 }
 
 Result<void> Window::hold(const Patience& patience) {
-  const api::Window window{record_.id};
+  const api::Window window = described();
   for (const auto& group : groups()) {
     std::vector<Resource*> called;
     for (Resource* resource : group) {
@@ -228,6 +228,16 @@ Result<void> Window::verify(const Patience& patience) {
   for (const auto& resource : resources_) {
     if (!resource->finished() || !resource->is_held()) continue;
     resource->begin_check(Deadline(patience.deadline));
+    called.push_back(resource.get());
+  }
+  return judge_checks(called, await_calls(called, bell_, patience));
+}
+
+Result<void> Window::take_over(const Patience& patience) {
+  std::vector<Resource*> called;
+  for (const auto& resource : resources_) {
+    if (!resource->finished() || !resource->is_held()) continue;
+    resource->begin_take_over(described(), Deadline(patience.deadline));
     called.push_back(resource.get());
   }
   return judge_checks(called, await_calls(called, bell_, patience));

@@ -34,7 +34,7 @@ using Resources = std::vector<std::unique_ptr<Resource>>;
 class Window {
  public:
   Window(Resources& resources, const base::Clock& clock, Bell& bell, std::string boot,
-         std::uint64_t sequence);
+         std::uint64_t sequence, base::Millis max_hold);
 
   [[nodiscard]] WindowRecord& record() { return record_; }
   [[nodiscard]] const std::string& id() const { return record_.id; }
@@ -46,7 +46,9 @@ class Window {
   // Success is shown: same session, same server, position unmoved. kHoldLost otherwise, optional
   // resources included: once a hold has been taken it has to last.
   [[nodiscard]] base::Result<void> verify(const Patience& patience);
-  // The same for a thaw: each resource is let go as soon as its own check is done, so that nobody's
+  // The same for a second freeze: what is held stays held, for this window (after renew()).
+  [[nodiscard]] base::Result<void> take_over(const Patience& patience);
+  // verify() for a thaw: each resource is let go as soon as its own check is done, so that nobody's
   // writes wait for another resource's. Where order groups forbid that, this is verify() alone.
   // What is still held afterwards is let_go()'s. kReleaseFailed if all holds lasted but a release
   // failed.
@@ -72,12 +74,14 @@ class Window {
   [[nodiscard]] base::Result<void> judge_checks(const std::vector<Resource*>& called,
                                                 const Awaited& awaited);
   [[nodiscard]] std::optional<base::Error> judge_release(const Resource& resource);
+  [[nodiscard]] api::Window described() const { return {record_.id, max_hold_}; }
   void describe(const base::Clock& clock, std::uint64_t sequence);
 
   Resources& resources_;
   const base::Clock& clock_;
   Bell& bell_;
   WindowRecord record_;
+  const base::Millis max_hold_;
   std::vector<base::Error> survived_;
   bool stuck_ = false;
 };

@@ -55,8 +55,9 @@ Result<std::vector<std::unique_ptr<holdfast::api::Plugin>>> make_plugins(
   std::vector<std::unique_ptr<holdfast::api::Plugin>> plugins;
   for (const auto& resource : config.resources) {
     const std::string own = resource.name.substr(resource.plugin.size() + 1);
-    auto plugin = host.create(
-        resource, {resource.name, processes, config.state_directory + "/resources/" + own});
+    auto plugin = host.create(resource, {resource.name, processes,
+                                         config.state_directory + "/resources/" + own,
+                                         config.run_directory + "/" + own + ".resource"});
     if (!plugin) return std::move(plugin).error();
     plugins.push_back(std::move(*plugin));
   }

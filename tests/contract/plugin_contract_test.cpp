@@ -82,7 +82,7 @@ class PluginContract : public ::testing::TestWithParam<Implementation> {
     EXPECT_TRUE(hold->release(plenty()));
   }
 
-  api::Window window_{"5f2c7c1e-9d5c-4a5e-8a55-0d8c1c1f0a11"};
+  api::Window window_{"5f2c7c1e-9d5c-4a5e-8a55-0d8c1c1f0a11", Millis(60000)};
   std::unique_ptr<Subject> subject_;
   std::unique_ptr<api::Plugin> plugin_;
 };

@@ -137,7 +137,7 @@ class Driver {
     return {{"ok", false}, {"line", "unknown verb"}};
   }
 
-  api::Window window_{"0b7f4a52-4c86-4d0c-9a53-6a2f0e1b7c11"};
+  api::Window window_{"0b7f4a52-4c86-4d0c-9a53-6a2f0e1b7c11", Millis(60000)};
   std::unique_ptr<api::Plugin> plugin_;
   std::unique_ptr<api::Hold> hold_;
 };

@@ -27,6 +27,8 @@ std::string name_of(FakeCall call) {
       return "hold";
     case FakeCall::kCheck:
       return "check";
+    case FakeCall::kExtend:
+      return "extend";
     case FakeCall::kRelease:
       return "release";
     case FakeCall::kRollback:
@@ -172,6 +174,7 @@ Result<void> FakeServer::perform(FakeCall call, Deadline deadline, const std::st
       break;
     case FakeCall::kPrepare:
     case FakeCall::kCheck:
+    case FakeCall::kExtend:
     case FakeCall::kRollback:
       break;
   }
@@ -224,6 +227,11 @@ class FakeHold final : public api::Hold {
                                              position.front().second);
     }
     return position;
+  }
+
+  [[nodiscard]] Result<void> extend(const api::Window& window, Deadline deadline) override {
+    server_->log_.add(server_->name_ + " extend for " + std::to_string(window.max_hold.count()));
+    return server_->perform(FakeCall::kExtend, deadline, {});
   }
 
   [[nodiscard]] Result<void> release(Deadline deadline) override {

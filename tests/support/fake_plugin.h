@@ -21,7 +21,7 @@
 
 namespace holdfast::support {
 
-enum class FakeCall { kProbe, kPrepare, kHold, kCheck, kRelease, kRollback };
+enum class FakeCall { kProbe, kPrepare, kHold, kCheck, kExtend, kRelease, kRollback };
 
 enum class FakeEnding {
   kSucceed,

@@ -243,6 +243,27 @@ TEST_F(CoordinatorThaw, AfterASecondFreezeBelongsToTheNewWindowOnTheSameLocks) {
   EXPECT_EQ(disk_record()["window"], second["window"]);
 }
 
+TEST_F(CoordinatorThaw, ExtendsWhatIsBoundedOnTheServerWhenASecondFreezeTakesItOver) {
+  add("a");
+  ASSERT_EQ(said(freeze()), "ok");
+  EXPECT_EQ(calls_.count("fake:a extend"), 0U);
+  ASSERT_EQ(said(freeze()), "ok");
+  EXPECT_EQ(calls_.count("fake:a extend for " + std::to_string(kMaxHold.count())), 1U);
+  EXPECT_EQ(calls_.count("fake:a extend"), 1U);
+  EXPECT_EQ(said(thaw()), "ok");
+}
+
+TEST_F(CoordinatorThaw, IsNotOwedAfterASecondFreezeCouldNotExtendAHold) {
+  add("a");
+  add("b").script(FakeCall::kExtend, FakeEnding::kFail);
+  ASSERT_EQ(said(freeze()), "ok");
+  EXPECT_EQ(said(freeze()),
+            "hold-failed: unable to go on with the locks of the last freeze: "
+            "unable to extend 'fake:b': access denied");
+  EXPECT_EQ(locked(), Names{});
+  EXPECT_EQ(said(thaw()), "ok");
+}
+
 TEST_F(CoordinatorThaw, IsNotOwedAfterASecondFreezeFoundTheLocksLost) {
   add("a");
   add("b");
