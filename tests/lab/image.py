@@ -1,26 +1,21 @@
 # SPDX-License-Identifier: MIT
 """The guest's disk images: a Debian 12 with MariaDB, PostgreSQL and qemu-guest-agent.
 
-The archive, its mirror and its keys are those of this machine's own apt. An image is made once
-and kept in the cache directory (HOLDFAST_CACHE, default build/cache) under the hash of all that
-went into it; it is never booted itself: a guest writes to overlays (see vm.py).
+The archive, its mirror and its keys are those of this machine's own apt (archive.py). An image is
+made once and kept under the hash of all that went into it (cache.py); it is never booted itself: a
+guest writes to overlays (see vm.py).
 
 The guest has no network, so everything that the packages under test depend on is in the image:
 `apt-get install ./*.deb` then finds all it needs.
 """
 
 import contextlib
-import fcntl
-import glob
-import hashlib
 import inspect
 import os
-import re
 import shutil
-import subprocess
-import tempfile
 
-from . import testing
+from . import archive, cache
+from .cache import run
 
 PACKAGES = [
     "systemd-sysv", "udev", "dbus", "kmod", "zstd", "procps", "adduser", "linux-image-cloud-amd64",
@@ -29,8 +24,6 @@ PACKAGES = [
     "libmariadb3", "libpq5", "libboost-program-options1.74.0", "libspdlog1.10", "libfmt9",
     "libsystemd0", "libstdc++6",
 ]
-
-SUITE = "bookworm"
 
 MARIADB_SETTINGS = """\
 [mariadbd]
@@ -58,23 +51,6 @@ DISKS = [("root", "", "3G"), ("mysql", "var/lib/mysql", "1G")]
 MINIMUM_FREE = 6 << 30
 
 
-def cache_directory():
-    path = os.environ.get("HOLDFAST_CACHE") or os.path.join(testing.SOURCE, "build", "cache")
-    os.makedirs(path, exist_ok=True)
-    return os.path.abspath(path)
-
-
-def run(argv, **options):
-    """Runs a program; its output is part of the error if it fails."""
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=900, check=False, **options)
-    text = done.stdout.decode(errors="replace")
-    if done.returncode != 0:
-        raise RuntimeError(f"'{' '.join(argv[:3])} …' ended with {done.returncode}:\n"
-                           f"{text[-4000:]}")
-    return text
-
-
 def missing_tools():
     """Programs that building and running a guest needs and that are not here."""
     tools = ["mmdebstrap", "mkfs.ext4", "qemu-img", "qemu-system-x86_64"]
@@ -82,64 +58,10 @@ def missing_tools():
             and not shutil.which(tool)]
 
 
-def _one_line_sources(text):
-    for line in text.splitlines():
-        match = re.match(r"deb\s+(\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s+(.+)", line.strip())
-        if match:
-            options, uri, suite, components = match.groups()
-            yield (options or "").strip(), uri, suite, components.split("#")[0].strip()
-
-
-def _deb822_sources(text):
-    for stanza in re.split(r"\n\s*\n", text):
-        fields, key = {}, None
-        for line in stanza.splitlines():
-            if line.startswith("#"):
-                continue
-            if line[:1].isspace() and key:
-                fields[key] += " " + line.strip()
-            elif ":" in line:
-                key, _, value = line.partition(":")
-                key = key.strip().lower()
-                fields[key] = value.strip()
-        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes") == "no":
-            continue
-        options = ""
-        if fields.get("signed-by", "").startswith("/"):
-            options = f"[signed-by={fields['signed-by']}]"
-        for uri in fields.get("uris", "").split():
-            for suite in fields.get("suites", "").split():
-                yield options, uri, suite, fields.get("components", "")
-
-
-def apt_sources():
-    """The lines of this machine's apt sources that give the guest's release, sorted by archive."""
-    found = []
-    for path in ["/etc/apt/sources.list"] + sorted(glob.glob("/etc/apt/sources.list.d/*")):
-        with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
-            parse = _deb822_sources if path.endswith(".sources") else _one_line_sources
-            found += list(parse(file.read()))
-    wanted = [SUITE, f"{SUITE}-updates", f"{SUITE}-security"]
-    lines = [f"deb {options} {uri} {suite} {components}".replace("  ", " ")
-             for options, uri, suite, components in found if suite in wanted]
-    if not lines:
-        raise RuntimeError(f"no apt source of this machine gives '{SUITE}'")
-    return lines
-
-
-def _apt_options():
-    """How this machine's apt reaches its mirror: what a proxy or an archive of old days needs."""
-    kept = []
-    for line in run(["apt-config", "dump"]).splitlines():
-        if re.match(r"Acquire::(http|https|Check-Valid-Until|Check-Date|Retries)\b", line):
-            kept.append(line)
-    return kept
-
-
 def _key():
-    recipe = [PACKAGES, SUITE, MARIADB_SETTINGS, FSTAB, MASKED_UNITS, DISKS, apt_sources()]
+    recipe = [PACKAGES, MARIADB_SETTINGS, FSTAB, MASKED_UNITS, DISKS, archive.sources()]
     recipe += [inspect.getsource(step) for step in (_bootstrap, _configure, _make_disk)]
-    return hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
+    return cache.key(recipe)
 
 
 class Image:
@@ -154,56 +76,35 @@ class Image:
 
 def image(say=print):
     """The image of this recipe, made first if the cache does not have it."""
-    directory = os.path.join(cache_directory(), f"guest-{_key()}")
-    with open(os.path.join(cache_directory(), "lock"), "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.isdir(directory):
-            say("building the guest image (a minute or two; cached from then on)")
-            _build(directory)
-    return Image(directory)
+    def build(work, out):
+        say("building the guest image (a minute or two; cached from then on)")
+        _build(work, out)
+
+    return Image(cache.made_once(f"guest-{_key()}", build, MINIMUM_FREE))
 
 
-def _build(directory):
-    free = shutil.disk_usage(cache_directory()).free
-    if free < MINIMUM_FREE:
-        raise RuntimeError(f"'{cache_directory()}' has {free >> 20} MiB free, needs "
-                           f"{MINIMUM_FREE >> 20}")
-    work = tempfile.mkdtemp(prefix="making-", dir=cache_directory())
-    try:
-        tree = os.path.join(work, "tree")
-        _bootstrap(work, tree)
-        _configure(tree)
-        out = os.path.join(work, "out")
-        os.mkdir(out)
-        shutil.copyfile(os.path.join(tree, "vmlinuz"), os.path.join(out, "vmlinuz"))
-        shutil.copyfile(os.path.join(tree, "initrd.img"), os.path.join(out, "initrd.img"))
-        with open(os.path.join(out, "packages.txt"), "w", encoding="utf-8") as file:
-            file.write(run(["dpkg-query", f"--admindir={tree}/var/lib/dpkg", "-W"]))
-        for name, place, size in reversed(DISKS):
-            _make_disk(os.path.join(tree, place), f"holdfast-{name}", size, work,
-                       os.path.join(out, f"{name}.qcow2"))
-            if place:
-                # its content belongs to this disk alone; the mount point stays
-                for entry in os.scandir(os.path.join(tree, place)):
-                    is_directory = entry.is_dir(follow_symlinks=False)
-                    (shutil.rmtree if is_directory else os.unlink)(entry.path)
-        os.rename(out, directory)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+def _build(work, out):
+    tree = os.path.join(work, "tree")
+    _bootstrap(work, tree)
+    _configure(tree)
+    shutil.copyfile(os.path.join(tree, "vmlinuz"), os.path.join(out, "vmlinuz"))
+    shutil.copyfile(os.path.join(tree, "initrd.img"), os.path.join(out, "initrd.img"))
+    with open(os.path.join(out, "packages.txt"), "w", encoding="utf-8") as file:
+        file.write(run(["dpkg-query", f"--admindir={tree}/var/lib/dpkg", "-W"]))
+    for name, place, size in reversed(DISKS):
+        _make_disk(os.path.join(tree, place), f"holdfast-{name}", size, work,
+                   os.path.join(out, f"{name}.qcow2"))
+        if place:
+            # its content belongs to this disk alone; the mount point stays
+            for entry in os.scandir(os.path.join(tree, place)):
+                is_directory = entry.is_dir(follow_symlinks=False)
+                (shutil.rmtree if is_directory else os.unlink)(entry.path)
 
 
 def _bootstrap(work, tree):
-    options = os.path.join(work, "apt.conf")
-    with open(options, "w", encoding="utf-8") as file:
-        file.write("\n".join(_apt_options()) + "\n")
-    sources = os.path.join(work, "sources.list")
-    with open(sources, "w", encoding="utf-8") as file:
-        file.write("\n".join(apt_sources()) + "\n")
-    argv = ["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}",
-            f"--aptopt={options}"]
     # Documentation and translations would only make every backup of the guest larger.
-    argv += [f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("doc", "locale", "man")]
-    run(argv + [SUITE, tree, sources])
+    options = [f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("doc", "locale", "man")]
+    archive.mmdebstrap(work, tree, PACKAGES, ["--variant=minbase", *options])
 
 
 def _configure(tree):

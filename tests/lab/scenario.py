@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import time
 
-from . import image, pty_run, slow_thaw, testing, vm, workload
+from . import cache, image, pty_run, slow_thaw, testing, vm, workload
 
 VM = "shop"
 HOOK = "/etc/qemu/fsfreeze-hook"
@@ -81,7 +81,7 @@ class Lab:
 
     def _prepare_host(self):
         """The host's command as its package has it, with a configuration of its own."""
-        image.run(["dpkg-deb", "-x", self.packages["holdfast-host"], self.path("host")])
+        cache.run(["dpkg-deb", "-x", self.packages["holdfast-host"], self.path("host")])
         self.holdfast = self.path("host", "usr", "bin", "holdfast")
         for name in ("etc/vms.d", "repository", "overlays", "state"):
             os.makedirs(self.path(name))

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import time
 
-from . import image, qga
+from . import cache, qga
 
 BOOT_TIMEOUT = 180.0
 PROBE_TIMEOUT = 12.0
@@ -68,7 +68,7 @@ def accelerator(kernel):
     # The answer holds for this kernel until this machine boots again.
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         key = hashlib.sha256((file.read() + kernel).encode()).hexdigest()[:16]
-    note = os.path.join(image.cache_directory(), f"accel-{key}")
+    note = os.path.join(cache.directory(), f"accel-{key}")
     with contextlib.suppress(FileNotFoundError), open(note, encoding="ascii") as file:
         return file.read().strip()
     answer = "kvm" if _probe_kvm(kernel) else "tcg"
@@ -79,7 +79,7 @@ def accelerator(kernel):
 
 def overlay(base, target):
     """A qcow2 overlay that takes the writes meant for `base`."""
-    image.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b",
+    cache.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b",
                os.path.abspath(base), target])
     return target
 
