@@ -16,14 +16,16 @@ function(holdfast_gtest name)
     TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT "${ARG_ENVIRONMENT}")
 endfunction()
 
-# holdfast_pytest(NAME LABEL label SCRIPT file.py [TIMEOUT seconds] [SERIAL] [ENVIRONMENT ...])
+# holdfast_pytest(NAME LABEL label SCRIPT file.py [ARGUMENTS ...] [TIMEOUT seconds] [SERIAL]
+#                 [ENVIRONMENT ...])
 # The script imports package `lab` (tests/lab) and finds the build tree in HOLDFAST_BUILD.
 function(holdfast_pytest name)
-  cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT;SCRIPT" "ENVIRONMENT" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT;SCRIPT" "ARGUMENTS;ENVIRONMENT" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
-  add_test(NAME ${name} COMMAND ${PYTHON3_PROGRAM} ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT})
+  add_test(NAME ${name}
+    COMMAND ${PYTHON3_PROGRAM} ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT} ${ARG_ARGUMENTS})
   set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} SKIP_RETURN_CODE 77
     TIMEOUT ${ARG_TIMEOUT}
     ENVIRONMENT "PYTHONPATH=${PROJECT_SOURCE_DIR}/tests;PYTHONDONTWRITEBYTECODE=1;HOLDFAST_BUILD=${PROJECT_BINARY_DIR};HOLDFAST_SOURCE=${PROJECT_SOURCE_DIR};${ARG_ENVIRONMENT}")

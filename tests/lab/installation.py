@@ -6,7 +6,8 @@
 
 Programs of a root run in it (chroot), as users of its own passwd. The root must have the system's
 temporary directory mounted at the same path, so that data directories and sockets have one name
-inside and outside, and /dev and /proc as its programs need them. Only root can use one.
+inside and outside, and /dev and /proc as its programs need them: roots.py makes such ones. Only root
+can use one.
 
 Every process dies with the thread that started it (PR_SET_PDEATHSIG): start them from the main one.
 """

@@ -17,11 +17,14 @@ Which of them a test runs on is said from outside, before it starts, by the envi
                                      its programs (installation.py), empty for this system
 """
 
+import contextlib
 import getpass
 import os
 import pwd
+import shutil
 import signal
 
+from lab import cache
 from lab.installation import Installation
 from lab.server_process import Server
 
@@ -74,6 +77,28 @@ class MysqlServer(Server):
         return (f"(WITH RECURSIVE numbers (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM numbers "
                 f"WHERE seq < {count}) SELECT seq FROM numbers) AS numbered")
 
+    def _initialise(self):
+        """A new data directory. The servers take seconds for that, so those of another root, which
+        never changes, get a copy of one made before."""
+        if self.installation.root is None:
+            self._make_data()
+            return
+        name = f"data-{self.engine}-{cache.key([self.installation.root, self._new_data_argv('')])}"
+        self.adopt(cache.made_once(name, self._make_seed))
+
+    def _make_seed(self, _, out):
+        self._make_data()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.data, "auto.cnf"))  # each copy is a server of its own
+        shutil.copytree(self.data, out, dirs_exist_ok=True)
+
+    def _make_data(self):
+        self._tool(self._new_data_argv(self.data))
+
+    def _new_data_argv(self, data):
+        """What makes a data directory there."""
+        raise NotImplementedError
+
     def _argv(self):
         argv = [self.installation.program(*self.programs), "--no-defaults",
                 f"--datadir={self.data}", f"--socket={self.socket}",
@@ -115,11 +140,11 @@ class MariaDb(MysqlServer):
     def rows(count):
         return f"seq_1_to_{count}"
 
-    def _initialise(self):
+    def _new_data_argv(self, data):
         me = pwd.getpwuid(os.geteuid()).pw_name
-        self._tool([self.installation.program("mariadb-install-db"), "--no-defaults",
-                    f"--datadir={self.data}", "--auth-root-authentication-method=socket",
-                    f"--auth-root-socket-user={me}", "--skip-test-db", "--skip-name-resolve"])
+        return [self.installation.program("mariadb-install-db"), "--no-defaults",
+                f"--datadir={data}", "--auth-root-authentication-method=socket",
+                f"--auth-root-socket-user={me}", "--skip-test-db", "--skip-name-resolve"]
 
 
 class MySql(MysqlServer):
@@ -128,6 +153,7 @@ class MySql(MysqlServer):
     engine = "mysql"
     programs = ("mysqld",)
     clients = ("mysql", "mariadb")
+    _SMALL_REDO_LOG = "--innodb-redo-log-capacity=32M"
 
     @staticmethod
     def missing():
@@ -141,12 +167,14 @@ class MySql(MysqlServer):
     def administrator(self):
         return "root"
 
-    def _initialise(self):
-        self._tool(self._argv() + ["--initialize-insecure"])
+    def _new_data_argv(self, data):
+        return [self.installation.program(*self.programs), "--no-defaults",
+                "--initialize-insecure", f"--datadir={data}", self._SMALL_REDO_LOG]
 
     def _argv(self):
-        # The X protocol would want a port and a socket of its own.
-        argv = [*super()._argv(), "--mysqlx=OFF"]
+        # The X protocol would want a port and a socket of its own, and the default of the other a
+        # directory that the package's scripts make.
+        argv = [*super()._argv(), "--mysqlx=OFF", "--secure-file-priv=NULL", self._SMALL_REDO_LOG]
         return argv if self.binlog else [*argv, "--skip-log-bin"]
 
     def _client(self):

@@ -10,7 +10,8 @@
         pg.run("SELECT 1")
 
 MariaDb and MySql share what MysqlServer has (mysql_servers.py). `installation` takes the programs from
-another root than this system's (installation.py).
+another root than this system's (installation.py); for PostgreSQL the environment can do so for all of
+a test: HOLDFAST_TEST_POSTGRESQL=ROOT.
 
 Each server runs as the user that its package made (mysql, postgres) when the test runs as root, else
 as the user of the test. It listens on no network address. It dies with the thread that started it
@@ -32,10 +33,15 @@ import signal
 import subprocess
 import time
 
+from lab.installation import Installation
 from lab.mysql_servers import MariaDb, MySql
 from lab.server_process import Server, ServerError, Session
 
 __all__ = ["MariaDb", "MySql", "PostgreSql", "Server", "ServerError", "Session"]
+
+
+def _chosen_root():
+    return os.environ.get("HOLDFAST_TEST_POSTGRESQL") or None
 
 
 class PostgreSql(Server):
@@ -47,7 +53,7 @@ class PostgreSql(Server):
     stop_signal = signal.SIGINT
 
     def __init__(self, parent=None, options=(), installation=None):
-        super().__init__(parent, options, installation)
+        super().__init__(parent, options, installation or Installation(_chosen_root()))
         self.socket_directory = self.run_directory
         self.port = 5432
         self.client_user = "postgres" if os.geteuid() == 0 else None
@@ -55,7 +61,9 @@ class PostgreSql(Server):
     @staticmethod
     def binaries():
         """The newest installed server's directory of programs, or None."""
-        found = glob.glob("/usr/lib/postgresql/*/bin/postgres")
+        root = _chosen_root() or ""
+        found = [path[len(root):] for path in
+                 glob.glob(f"{root}/usr/lib/postgresql/*/bin/postgres")]
         found.sort(key=lambda path: int(path.split("/")[4]))
         return os.path.dirname(found[-1]) if found else None
 

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""The servers of other Debian releases: roots to be used as `Installation(root)`.
+
+A root is a tree of files: a release's server packages and what they depend on, extracted, nothing
+set up; made once and kept (cache.py). It is of use in a mount namespace that shares the temporary
+directory, the devices and the users of this machine with it, so that a socket in there is reached
+from both sides under one name, and a server knows its clients' users:
+
+    root = roots.Root("sid")
+    subprocess.run(root.within([sys.executable, "mysql_lock_test.py"]), env=…)
+
+The namespace ends with its last process, and nothing is left of it. The tree itself is never
+written to.
+"""
+
+import inspect
+import os
+import shutil
+import tempfile
+
+from . import archive, cache
+
+# The servers by the release that has them. Debian has none of PostgreSQL 14 and 16.
+PACKAGES = {
+    "bullseye": ["postgresql-13"],
+    "trixie": ["mariadb-server-core", "mariadb-client-core", "postgresql-17", "valkey-server",
+               "valkey-tools"],
+    "sid": ["mysql-server-core", "mysql-client-core"],
+}
+_TOOLS = ["coreutils", "dash", "grep", "sed"]  # what the servers' scripts need
+
+_UNUSED = ["usr/share/doc", "usr/share/locale", "usr/share/man", "usr/share/info"]
+_PLACES = ["dev", "etc", "proc", "run", "sys", "tmp"]
+_SHARED_FILES = ["passwd", "group", "hosts"]
+
+_MINIMUM_FREE = 2 << 30
+
+_ENTER = f"""\
+tree=$1 shared=$2
+shift 2
+mount --bind "$tree" "$tree"
+mount -o remount,bind,ro "$tree"
+mount --rbind "$shared" "$tree$shared"
+mount --rbind /dev "$tree/dev"
+mount --rbind /proc "$tree/proc"
+for file in {" ".join(_SHARED_FILES)}; do mount --bind "/etc/$file" "$tree/etc/$file"; done
+exec "$@"
+"""
+
+
+def missing(release):
+    """Why there is no root of this release here, or None; makes it if it can."""
+    if os.geteuid() != 0:
+        return "only root can make a root of another release"
+    for program in ("mmdebstrap", "unshare"):
+        if shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None:
+            return f"'{program}' is not installed"
+    try:
+        Root(release)
+    except RuntimeError as error:
+        return f"unable to make a root of Debian {release}: {error}"
+    return None
+
+
+class Root:
+    """The root of a release with all of PACKAGES for it, or other packages, made first if the cache
+    does not have it. `tree` is its directory; its name changes with what is in it."""
+
+    def __init__(self, release, packages=None):
+        packages = [*(packages or PACKAGES[release]), *_TOOLS]
+        recipe = [packages, archive.sources(release), inspect.getsource(_build),
+                  _UNUSED, _PLACES, _SHARED_FILES]
+        self.tree = cache.made_once(f"root-{release}-{cache.key(recipe)}",
+                                    lambda work, out: _build(work, out, release, packages),
+                                    _MINIMUM_FREE)
+
+    def within(self, argv):
+        """The argument vector that runs `argv`, a program of this machine, where the tree can be
+        used. The shell becomes the program: it keeps the process id."""
+        shared = tempfile.gettempdir()
+        os.makedirs(self.tree + shared, exist_ok=True)
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", _ENTER, "enter",
+                self.tree, shared, *argv]
+
+
+def _build(work, out, release, packages):
+    tree = os.path.join(work, "tree")  # mmdebstrap makes its target itself
+    print(f"making a root of Debian {release} (cached from then on)", flush=True)
+    archive.mmdebstrap(work, tree, packages, ["--variant=extract"], release)
+    # What the packages' own scripts would have done.
+    for name in ("bin", "sbin", "lib", "lib64"):
+        if not os.path.lexists(os.path.join(tree, name)):
+            os.symlink(f"usr/{name}", os.path.join(tree, name))
+    for name in _PLACES:
+        os.makedirs(os.path.join(tree, name), exist_ok=True)
+    for name in _SHARED_FILES:
+        with open(os.path.join(tree, "etc", name), "w", encoding="ascii"):
+            pass
+    for name in _UNUSED:
+        shutil.rmtree(os.path.join(tree, name), ignore_errors=True)
+    os.rmdir(out)
+    os.rename(tree, out)
