@@ -11,8 +11,8 @@ namespace holdfast::base {
 namespace {
 
 constexpr std::string_view kGreeting = "holdfast/1 ";
-constexpr std::array<Verb, 5> kVerbs{Verb::kFreeze, Verb::kThaw, Verb::kStatus, Verb::kCheck,
-                                     Verb::kReport};
+constexpr std::array<Verb, 6> kVerbs{Verb::kFreeze, Verb::kThaw,   Verb::kStatus,
+                                     Verb::kCheck,  Verb::kReport, Verb::kDrill};
 
 Error not_ours(std::string_view what, std::string_view line) {
   return {ErrorCode::kProtocol,
@@ -33,6 +33,8 @@ std::string_view name_of(Verb verb) {
       return "check";
     case Verb::kReport:
       return "report";
+    case Verb::kDrill:
+      return "drill";
   }
   return "unknown";
 }

@@ -28,7 +28,7 @@ inline constexpr std::size_t kRequestLimit = 256;
 inline constexpr std::size_t kReplyLineLimit = 2048;
 inline constexpr std::size_t kReplyDocumentLimit = std::size_t{4} << 20U;
 
-enum class Verb { kFreeze, kThaw, kStatus, kCheck, kReport };
+enum class Verb { kFreeze, kThaw, kStatus, kCheck, kReport, kDrill };
 
 [[nodiscard]] std::string_view name_of(Verb verb);
 [[nodiscard]] std::optional<Verb> verb_named(std::string_view name);

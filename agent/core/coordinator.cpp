@@ -214,11 +214,12 @@ Result<void> Coordinator::arm() {
 
 Event Coordinator::prepare(const std::stop_token& given_up) {
   // An earlier window whose thaw never came gives way to this one.
-  world_.journal.forget_left_open();
+  const bool drill = kind_ == WindowKind::kDrill;
+  if (!drill) world_.journal.forget_left_open();
   survivors_noted_ = 0;
   window_.emplace(resources_, world_.clock, world_.bell, world_.journal.boot(),
-                  world_.journal.next_sequence(), settings_.max_hold);
-  world_.log.info("{}freeze: {} resources", run_tag(), resources_.size());
+                  drill ? 0 : world_.journal.next_sequence(), settings_.max_hold, kind_);
+  world_.log.info("{}{}: {} resources", run_tag(), drill ? "drill" : "freeze", resources_.size());
   if (auto armed = arm(); !armed) {
     return fail(Error(ErrorCode::kHoldFailed, "unable to arm the dead-man of the filesystems")
                     .caused_by(std::move(armed).error()));
@@ -253,7 +254,7 @@ Event Coordinator::record() {
   Result<void> written;
   {
     const PhaseTimer phase(record, world_.clock, "record");
-    written = world_.journal.write_held(to_json(record));
+    written = write_held();
   }
   if (!written) {
     return fail(Error(ErrorCode::kHoldFailed, "unable to write the freeze record")
@@ -343,6 +344,7 @@ void Coordinator::conclude() {
   } else if (failure_) {
     world_.log.error("{}{}", run_tag(), failure_->one_line());
   }
+  if (record.kind == WindowKind::kDrill) return conclude_drill();
   Json json = to_json(record);
   const bool owes_thaw = state_ == State::kExpired || state_ == State::kInterrupted;
   // A window whose thaw is still to come keeps its marker: if this process goes, too, the next one

@@ -5,13 +5,14 @@
 //
 //   freeze   arm -> prepare (parallel) -> sync -> hold (order groups) -> record -> answer
 //   thaw     verify -> release (reverse, all) -> record -> answer;   afterwards: settle()
+//   drill    both, one straight after the other, with nothing frozen; counts for nobody
 //
 // freeze-timeout bounds the whole of freeze(), thaw-timeout the whole of thaw() and expire(). When
 // a plugin does not return although it was interrupted, must_end() says that this process has to
 // go, once it has answered: sessions that end hold no lock.
 //
-// Threads: freeze(), thaw(), expire(), stop(), check(), settle() on one thread, which may block
-// there. The const calls from any thread.
+// Threads: freeze(), thaw(), drill(), expire(), stop(), check(), settle() on one thread, which may
+// block there. The const calls from any thread.
 #pragma once
 
 #include <spdlog/logger.h>
@@ -60,6 +61,12 @@ struct CoordinatorWorld {
   LogRing& ring;
 };
 
+// What came of a drill, and its record if it came to one (an empty object else).
+struct Drilled {
+  base::Result<void> outcome;
+  base::Json record = base::Json::object();
+};
+
 class Coordinator {
  public:
   // The journal is open. Finds in it whether an earlier daemon left a window open.
@@ -74,6 +81,10 @@ class Coordinator {
   [[nodiscard]] base::Result<void> freeze(const std::stop_token& given_up);
   // Success: nothing was held, or every hold was unbroken and is released.
   [[nodiscard]] base::Result<void> thaw();
+  // Holds everything and releases it again, to see whether it can be done and what it costs. Only
+  // while nothing is held and no thaw is owed: kBusy otherwise. Asked to stop before everything is
+  // held, it releases at once: kCancelled. Otherwise fails as freeze() and thaw() do.
+  [[nodiscard]] Drilled drill(const std::stop_token& given_up);
   // The dead-man's time has come: does nothing if it has not, or if nothing is held.
   void expire();
   // Nobody heard that the freeze succeeded, so nothing will be frozen: lets go.
@@ -110,6 +121,9 @@ class Coordinator {
   void let_go();
   void conclude();
   void report();
+  void conclude_drill();
+  // Where this window's record goes while it is held.
+  [[nodiscard]] base::Result<void> write_held();
 
   // The freeze has failed with this; the event that says so.
   [[nodiscard]] Event fail(base::Error error);
@@ -135,6 +149,8 @@ class Coordinator {
   // Records that have ended, still to be completed on disk.
   std::vector<base::Json> unsettled_;
   bool disarm_owed_ = false;
+  WindowKind kind_ = WindowKind::kFreeze;
+  base::Json drilled_;
 
   mutable std::mutex shown_mutex_;
   struct {

@@ -143,6 +143,11 @@ Result<void> Journal::write_done(const Json& record) {
   return {};
 }
 
+Result<void> Journal::write_drill(const Json& record) {
+  return base::write_file(state_directory_ + "/drill.json", base::to_line(record) + "\n", kFileMode,
+                          Durable::kNo);
+}
+
 void Journal::forget_left_open() {
   left_open_.reset();
   (void)::unlink((run_directory_ + "/window.json").c_str());

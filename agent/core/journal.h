@@ -4,6 +4,7 @@
 //
 //   <state>/freeze.json             on the disk: what a snapshot shows, written under the lock
 //   <state>/records/<window>.json   on the disk: the windows that have ended
+//   <state>/drill.json              on the disk: the last drill, never taken for a freeze
 //   <run>/last.json     the same, for the host to fetch; survives the daemon, not the boot
 //   <run>/window.json   exists while a window is open: the marker
 //   <run>/lost.json     the marker of a window whose loss the hook has told, in absence of a daemon
@@ -48,6 +49,10 @@ class Journal {
   [[nodiscard]] base::Result<void> write_last_keeping_marker(const base::Json& record);
   // After the answer: the disk's copies, and old records are removed.
   [[nodiscard]] base::Result<void> write_done(const base::Json& record);
+
+  // Of a drill, under the lock and again when it has ended. Touches nothing that a host, a hook or
+  // another daemon looks at: nothing was frozen, so there is nothing to account for.
+  [[nodiscard]] base::Result<void> write_drill(const base::Json& record);
 
   // The marker of an earlier daemon has been reported.
   void forget_left_open();

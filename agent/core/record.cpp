@@ -34,6 +34,18 @@ double milliseconds(std::chrono::nanoseconds span) {
   return std::round(static_cast<double>(span.count()) / 1000.0) / 1000.0;
 }
 
+Json times_json(const CallTimes& times) {
+  Json json = Json::object();
+  const auto span = [&](const char* key, const std::optional<std::chrono::nanoseconds>& value) {
+    if (value) json[key] = milliseconds(*value);
+  };
+  span("prepare", times.prepare);
+  span("hold", times.hold);
+  span("check", times.check);
+  span("release", times.release);
+  return json;
+}
+
 Json resource_json(const ResourceRecord& resource) {
   Json json{{"name", resource.name}, {"plugin", resource.plugin}, {"required", resource.required}};
   const auto text = [&](const char* key, const std::string& value) {
@@ -52,6 +64,9 @@ Json resource_json(const ResourceRecord& resource) {
   }
   if (!resource.details.empty()) json["details"] = pairs_json(resource.details);
   if (!resource.warnings.empty()) json["warnings"] = resource.warnings;
+  if (Json times = times_json(resource.times); !times.empty()) {
+    json["durations_ms"] = std::move(times);
+  }
   json["verdict"] = {{"code", resource.verdict.code}, {"text", resource.verdict.text}};
   return json;
 }
@@ -71,6 +86,7 @@ Json to_json(const WindowRecord& record) {
   Json json{{"schema", 1},         {"holdfast", HOLDFAST_VERSION},
             {"window", record.id}, {"sequence", record.sequence},
             {"boot", record.boot}, {"state", record.verdict ? "done" : "held"}};
+  json["kind"] = record.kind == WindowKind::kDrill ? "drill" : "freeze";
   if (record.verdict) {
     json["verdict"] = {{"code", record.verdict->code},
                        {"status", record.verdict->status},

@@ -41,6 +41,18 @@ struct Phase {
   std::chrono::nanoseconds duration{};
 };
 
+// What the record is of. Only a freeze's counts for a host: a drill holds and releases with nothing
+// frozen in between, has no sequence number, and never stands where the host looks for a record.
+enum class WindowKind : std::uint8_t { kFreeze, kDrill };
+
+// How long each call of a resource took, so far as it was made.
+struct CallTimes {
+  std::optional<std::chrono::nanoseconds> prepare;
+  std::optional<std::chrono::nanoseconds> hold;
+  std::optional<std::chrono::nanoseconds> check;
+  std::optional<std::chrono::nanoseconds> release;
+};
+
 struct ResourceRecord {
   std::string name;
   std::string plugin;
@@ -53,10 +65,12 @@ struct ResourceRecord {
   api::Position position_at_thaw;
   api::Position details;
   std::vector<std::string> warnings;
+  CallTimes times;
   Verdict verdict;
 };
 
 struct WindowRecord {
+  WindowKind kind = WindowKind::kFreeze;
   std::string id;
   std::uint64_t sequence = 0;
   std::string boot;

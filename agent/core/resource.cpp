@@ -49,6 +49,21 @@ Error no_answer() {
   return {ErrorCode::kTimedOut, "no answer in time"};
 }
 
+// Measures one call into its place, from construction to destruction.
+class CallTimer {
+ public:
+  CallTimer(const base::Clock& clock, std::optional<std::chrono::nanoseconds>& place)
+      : clock_(clock), place_(place), begin_(clock.now()) {}
+  CallTimer(const CallTimer&) = delete;
+  CallTimer& operator=(const CallTimer&) = delete;
+  ~CallTimer() { place_ = clock_.now() - begin_; }
+
+ private:
+  const base::Clock& clock_;
+  std::optional<std::chrono::nanoseconds>& place_;
+  const base::MonoTime begin_;
+};
+
 // For calls that return nothing to report an error with.
 template <typename Function>
 void guarded_quietly(Function function) {
@@ -310,9 +325,11 @@ void Resource::begin_prepare(const api::Window& window, Deadline deadline) {
   details_.clear();
   warnings_.clear();
   checked_position_.clear();
+  times_ = {};
   held_at_.reset();
   released_at_.reset();
   begin(deadline, [this, window, deadline](const std::stop_token& stop) -> Result<void> {
+    const CallTimer timer(clock_, times_.prepare);
     // A session that was to be looked at again anyway is looked at first.
     if (!ready_ || next_probe_ != base::MonoTime::max()) {
       if (auto probed = probe(deadline, stop); !probed) return probed;
@@ -328,6 +345,7 @@ void Resource::begin_prepare(const api::Window& window, Deadline deadline) {
 
 void Resource::begin_hold(const api::Window& window, Deadline deadline) {
   begin(deadline, [this, window, deadline](const std::stop_token& stop) -> Result<void> {
+    const CallTimer timer(clock_, times_.hold);
     auto hold =
         guarded(traits_.name, "hold()", [&] { return plugin_->hold(window, deadline, stop); });
     if (!hold) return std::move(hold).error();
@@ -374,6 +392,7 @@ Result<void> Resource::check(Deadline deadline) {
 Result<void> Resource::let_go(Deadline deadline) {
   Result<void> released;
   if (hold_) {
+    const CallTimer timer(clock_, times_.release);
     released = guarded(traits_.name, "release()", [&] { return hold_->release(deadline); });
     released_at_ = clock_.now();
     guarded_quietly([&] { hold_.reset(); });
@@ -391,7 +410,10 @@ Result<void> Resource::let_go(Deadline deadline) {
 }
 
 Result<void> Resource::note_check(Deadline deadline) {
-  auto outcome = check(deadline);
+  auto outcome = [&] {
+    const CallTimer timer(clock_, times_.check);
+    return check(deadline);
+  }();
   const std::lock_guard lock(mutex_);
   check_outcome_ = outcome;
   return outcome;

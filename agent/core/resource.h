@@ -28,6 +28,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "core/bell.h"
+#include "core/record.h"
 
 namespace holdfast::core {
 
@@ -95,6 +96,7 @@ class Resource {
   [[nodiscard]] const api::Position& details() const { return details_; }
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
   [[nodiscard]] const api::Position& checked_position() const { return checked_position_; }
+  [[nodiscard]] const CallTimes& times() const { return times_; }
   [[nodiscard]] std::optional<base::MonoTime> held_at() const { return held_at_; }
   [[nodiscard]] std::optional<base::MonoTime> released_at() const { return released_at_; }
   [[nodiscard]] std::optional<base::MonoTime> lost_at() const;
@@ -137,6 +139,7 @@ class Resource {
   api::Position details_;
   std::vector<std::string> warnings_;
   api::Position checked_position_;
+  CallTimes times_;
   std::optional<base::MonoTime> held_at_;
   std::optional<base::MonoTime> released_at_;
   bool ready_ = false;

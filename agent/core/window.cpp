@@ -63,8 +63,9 @@ std::string make_uuid() {
 }
 
 Window::Window(Resources& resources, const base::Clock& clock, Bell& bell, std::string boot,
-               std::uint64_t sequence, base::Millis max_hold)
+               std::uint64_t sequence, base::Millis max_hold, WindowKind kind)
     : resources_(resources), clock_(clock), bell_(bell), max_hold_(max_hold) {
+  record_.kind = kind;
   record_.boot = std::move(boot);
   describe(clock, sequence);
   for (const auto& resource : resources_) {
@@ -80,6 +81,12 @@ void Window::describe(const base::Clock& clock, std::uint64_t sequence) {
   record_.id = make_uuid();
   record_.sequence = sequence;
   record_.begin = now(clock);
+}
+
+void Window::note_times() {
+  for (const auto& resource : resources_) {
+    if (resource->finished()) entry_of(*resource).times = resource->times();
+  }
 }
 
 WindowRecord Window::renew(std::uint64_t sequence) {
@@ -160,7 +167,9 @@ Result<void> Window::prepare(const Patience& patience) {
     resource->begin_prepare(window, Deadline(patience.deadline));
     called.push_back(resource.get());
   }
-  return judge(called, await_calls(called, bell_, patience), "prepare");
+  auto judged = judge(called, await_calls(called, bell_, patience), "prepare");
+  note_times();
+  return judged;
 }
 
 Result<void> Window::hold(const Patience& patience) {
@@ -183,6 +192,7 @@ Result<void> Window::hold(const Patience& patience) {
       entry.warnings = resource->warnings();
       entry.held_at = resource->held_at();
     }
+    note_times();
     if (!judged) return judged;
   }
   for (const auto& resource : resources_) {
@@ -197,6 +207,7 @@ Result<void> Window::hold(const Patience& patience) {
 
 Result<void> Window::judge_checks(const std::vector<Resource*>& called, const Awaited& awaited) {
   stuck_ = stuck_ || !awaited.stuck.empty();
+  note_times();
   std::optional<Error> failure;
   for (Resource* resource : called) {
     ResourceRecord& entry = entry_of(*resource);
@@ -306,6 +317,7 @@ Result<void> Window::let_go(base::MonoTime end, base::Millis grace) {
       add(failure, std::move(error));
     }
   }
+  note_times();
   if (failure) return std::move(*failure);
   return {};
 }

@@ -33,8 +33,9 @@ using Resources = std::vector<std::unique_ptr<Resource>>;
 
 class Window {
  public:
+  // A drill has no sequence number: 0.
   Window(Resources& resources, const base::Clock& clock, Bell& bell, std::string boot,
-         std::uint64_t sequence, base::Millis max_hold);
+         std::uint64_t sequence, base::Millis max_hold, WindowKind kind);
 
   [[nodiscard]] WindowRecord& record() { return record_; }
   [[nodiscard]] const std::string& id() const { return record_.id; }
@@ -76,6 +77,8 @@ class Window {
   [[nodiscard]] std::optional<base::Error> judge_release(const Resource& resource);
   [[nodiscard]] api::Window described() const { return {record_.id, max_hold_}; }
   void describe(const base::Clock& clock, std::uint64_t sequence);
+  // How long what has been called took, into the record.
+  void note_times();
 
   Resources& resources_;
   const base::Clock& clock_;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "ctl/options.h"
 
+#include <algorithm>
 #include <boost/program_options/errors.hpp>
 #include <boost/program_options/options_description.hpp>
 #include <boost/program_options/parsers.hpp>
 #include <boost/program_options/positional_options.hpp>
 #include <boost/program_options/variables_map.hpp>
+#include <stdexcept>
 
 #include "base/text.h"
 
@@ -13,15 +15,44 @@ namespace holdfast::ctl {
 
 namespace po = boost::program_options;
 
-std::vector<VerbHelp> verb_table() {
+namespace {
+
+base::Error usage(const std::string& problem) {
+  return base::Error(base::ErrorCode::kUsage, problem).with_hint("try holdfastctl --help");
+}
+
+// The command that this option belongs to alone, if it does.
+std::optional<CommandSpec> owner_of(const std::string& option) {
+  for (CommandSpec& spec : command_table()) {
+    if (std::find(spec.options.begin(), spec.options.end(), option) != spec.options.end()) {
+      return std::move(spec);
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<CommandSpec> command_table() {
   using base::Verb;
   return {
-      {Verb::kStatus, "the state of the service and of every resource"},
-      {Verb::kFreeze, "hold everything, as the hook does; filesystems are not frozen by this"},
-      {Verb::kThaw, "verify and release everything"},
-      {Verb::kCheck, "prove now that every resource can be reached and may be held"},
-      {Verb::kReport, "the last freeze records"},
+      {Command::kStatus, "status", "the state of the service and of every resource", Verb::kStatus},
+      {Command::kFreeze, "freeze",
+       "hold everything, as the hook does; filesystems are not frozen by this", Verb::kFreeze},
+      {Command::kThaw, "thaw", "verify and release everything", Verb::kThaw},
+      {Command::kDrill, "drill", "hold and release everything, and say what it cost", Verb::kDrill},
+      {Command::kCheck, "check", "prove now that every resource can be reached and may be held",
+       Verb::kCheck},
+      {Command::kReport, "report", "the last freeze records", Verb::kReport},
   };
+}
+
+const CommandSpec& spec_of(Command command) {
+  static const std::vector<CommandSpec> kTable = command_table();
+  for (const CommandSpec& spec : kTable) {
+    if (spec.command == command) return spec;
+  }
+  throw std::logic_error("a command that is not in the table");
 }
 
 base::OptionTable command_line_table() {
@@ -38,24 +69,26 @@ base::OptionTable command_line_table() {
 }
 
 std::string usage_text() {
-  std::string text = "usage: holdfastctl [OPTION]... VERB\n\n";
+  std::string text = "usage: holdfastctl [OPTION]... COMMAND\n\n";
   const auto row = [&](std::string left, const std::string& help) {
     left.resize(20, ' ');
     text += left + help + "\n";
   };
-  for (const VerbHelp& verb : verb_table())
-    row("  " + std::string(base::name_of(verb.verb)), verb.help);
+  for (const CommandSpec& spec : command_table())
+    row("  " + spec.name, spec.help);
   text += "\n";
   for (const base::OptionSpec& option : command_line_table()) {
+    const auto owner = owner_of(option.name);
     row("  --" + option.name + (option.type == base::OptionType::kPath ? "=PATH" : ""),
-        option.help + (option.default_value ? " (" + *option.default_value + ")" : ""));
+        (owner ? owner->name + ": " : "") + option.help +
+            (option.default_value ? " (" + *option.default_value + ")" : ""));
   }
   return text;
 }
 
 base::Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   po::options_description known;
-  known.add_options()("verb", po::value<std::vector<std::string>>());
+  known.add_options()("command", po::value<std::vector<std::string>>());
   for (const base::OptionSpec& option : command_line_table()) {
     if (option.type == base::OptionType::kBool) {
       known.add_options()(option.name.c_str(), option.help.c_str());
@@ -63,11 +96,8 @@ base::Result<CommandLine> parse_command_line(int argc, const char* const* argv) 
       known.add_options()(option.name.c_str(), po::value<std::string>(), option.help.c_str());
     }
   }
-  const auto usage = [](const std::string& problem) {
-    return base::Error(base::ErrorCode::kUsage, problem).with_hint("try holdfastctl --help");
-  };
   po::positional_options_description positional;
-  positional.add("verb", -1);
+  positional.add("command", -1);
   po::variables_map given;
   try {
     // No guessing of abbreviations: a script has to mean the same after an upgrade.
@@ -89,13 +119,24 @@ base::Result<CommandLine> parse_command_line(int argc, const char* const* argv) 
   line.socket =
       given.contains("socket") ? given["socket"].as<std::string>() : base::kDefaultControlSocket;
   if (line.help || line.version) return line;
-  const auto words = given.contains("verb") ? given["verb"].as<std::vector<std::string>>()
-                                            : std::vector<std::string>{};
+  const auto words = given.contains("command") ? given["command"].as<std::vector<std::string>>()
+                                               : std::vector<std::string>{};
   if (words.empty()) return usage("what is to be done?");
   if (words.size() > 1) return usage("unknown argument '" + base::printable(words[1], 64) + "'");
-  const auto verb = base::verb_named(words.front());
-  if (!verb) return usage("unknown verb '" + base::printable(words.front(), 64) + "'");
-  line.verb = *verb;
+  const auto table = command_table();
+  const auto found = std::find_if(table.begin(), table.end(), [&](const CommandSpec& spec) {
+    return spec.name == words.front();
+  });
+  if (found == table.end()) {
+    return usage("unknown command '" + base::printable(words.front(), 64) + "'");
+  }
+  line.command = found->command;
+  for (const base::OptionSpec& option : command_line_table()) {
+    const auto owner = owner_of(option.name);
+    if (owner && given.contains(option.name) && owner->command != line.command) {
+      return usage("--" + option.name + " belongs to '" + owner->name + "'");
+    }
+  }
   return line;
 }
 

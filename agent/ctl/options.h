@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The command line of holdfastctl: one table of verbs and one of options for the parser, --help and
-// the manual page.
+// The command line of holdfastctl: one table of commands and one of options for the parser, --help,
+// the manual page and the shell's completion.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,23 +14,32 @@
 
 namespace holdfast::ctl {
 
-struct VerbHelp {
-  base::Verb verb;
+enum class Command { kStatus, kFreeze, kThaw, kDrill, kCheck, kReport };
+
+struct CommandSpec {
+  Command command;
+  std::string name;
   std::string help;
+  // What the daemon is asked; nothing: the command does not (only) ask the daemon.
+  std::optional<base::Verb> verb;
+  // Options of this command alone.
+  std::vector<std::string> options = {};
 };
 
 struct CommandLine {
-  base::Verb verb = base::Verb::kStatus;
+  Command command = Command::kStatus;
   bool json = false;
   std::string socket;
   bool help = false;
   bool version = false;
 };
 
-[[nodiscard]] std::vector<VerbHelp> verb_table();
+[[nodiscard]] std::vector<CommandSpec> command_table();
+[[nodiscard]] const CommandSpec& spec_of(Command command);
 [[nodiscard]] base::OptionTable command_line_table();
 [[nodiscard]] std::string usage_text();
-// kUsage for what is in neither table, and for none or more than one verb.
+// kUsage for what is in neither table, for none or more than one command, and for an option that
+// belongs to another command.
 [[nodiscard]] base::Result<CommandLine> parse_command_line(int argc, const char* const* argv);
 
 }  // namespace holdfast::ctl

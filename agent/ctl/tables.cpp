@@ -6,24 +6,13 @@
 #include <cstdio>
 
 #include "base/text.h"
+#include "ctl/json_text.h"
 
 namespace holdfast::ctl {
 
 namespace {
 
 using base::Json;
-
-std::string text_of(const Json& object, const char* key) {
-  const auto text = base::string_member(object, key);
-  return text && !text->empty() ? base::printable(*text) : "-";
-}
-
-const Json& member(const Json& object, const char* key) {
-  static const Json kNothing;
-  if (!object.is_object()) return kNothing;
-  const auto found = object.find(key);
-  return found == object.end() ? kNothing : *found;
-}
 
 // "12.3 ms" between two instants of a record, "-" if one is missing.
 std::string span_of(const Json& record, const char* begin, const char* end) {
@@ -33,18 +22,6 @@ std::string span_of(const Json& record, const char* begin, const char* end) {
   std::array<char, 48> text{};
   (void)std::snprintf(text.data(), text.size(), "%.1f ms", static_cast<double>(*to - *from) / 1e6);
   return text.data();
-}
-
-std::string position_of(const Json& resource) {
-  std::string text;
-  const Json& position = member(resource, "position");
-  if (!position.is_object()) return "-";
-  for (const auto& [key, value] : position.items()) {
-    if (!value.is_string()) continue;
-    text += (text.empty() ? "" : " ") + base::printable(key, 40) + "=" +
-            base::printable(value.get<std::string>(), 120);
-  }
-  return text.empty() ? "-" : text;
 }
 
 std::string engine_of(const Json& resource) {

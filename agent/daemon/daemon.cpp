@@ -25,7 +25,8 @@ using namespace std::chrono_literals;
 constexpr mode_t kSocketMode = 0600;
 // Beyond its own time-out, which it keeps by itself.
 constexpr base::Millis kStopGrace = 5s;
-// A check is bounded by 10 s, a thaw or freeze by their time-outs; then something is wrong.
+// A check is bounded by 10 s, a thaw or freeze by their time-outs, a drill by both; then something
+// is wrong.
 constexpr base::Millis kJobGrace = 15s;
 
 sigset_t handled_signals() {
@@ -88,8 +89,7 @@ base::Result<void> Daemon::start() {
       core::CoordinatorWorld{clock_, filesystems_, dead_man_, journal_, bell_, log_, *ring_},
       std::move(resources));
   sequencer_ = std::make_unique<Sequencer>(
-      *coordinator_, journal_, loop_,
-      std::max(config_.freeze_timeout, config_.thaw_timeout) + kJobGrace);
+      *coordinator_, journal_, loop_, config_.freeze_timeout + config_.thaw_timeout + kJobGrace);
   if (auto opened = open_socket(); !opened) return opened;
   watch_signals();
   watch_dead_man();

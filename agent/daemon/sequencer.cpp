@@ -48,18 +48,18 @@ std::stop_source Sequencer::submit(base::Verb verb, Answer answer) {
     case base::Verb::kCheck:
       job.kind = Kind::kCheck;
       break;
+    case base::Verb::kDrill:
+      job.kind = Kind::kDrill;
+      break;
     case base::Verb::kReport:
     case base::Verb::kStatus:
       job.kind = Kind::kReport;
       break;
   }
   std::stop_source given_up = job.given_up;
-  std::stop_source in_the_way{std::nostopstate};
+  std::vector<std::stop_source> in_the_way;
   {
     const std::lock_guard lock(mutex_);
-    const auto is_window_job = [](Kind kind) {
-      return kind == Kind::kFreeze || kind == Kind::kThaw;
-    };
     if (job.kind == Kind::kFreeze &&
         ((current_ && is_window_job(*current_)) ||
          std::any_of(jobs_.begin(), jobs_.end(),
@@ -68,14 +68,30 @@ std::stop_source Sequencer::submit(base::Verb verb, Answer answer) {
                               "unable to freeze: another freeze or thaw is in progress"));
       return given_up;
     }
-    if (current_ == Kind::kCheck || (current_ == Kind::kFreeze && job.kind == Kind::kThaw)) {
-      if (is_window_job(job.kind)) in_the_way = current_given_up_;
-    }
+    in_the_way = in_the_way_of(job.kind);
   }
   // Outside the lock: stop callbacks run right here.
-  (void)in_the_way.request_stop();
+  for (std::stop_source& source : in_the_way)
+    (void)source.request_stop();
   push(std::move(job));
   return given_up;
+}
+
+bool Sequencer::is_window_job(Kind kind) {
+  return kind == Kind::kFreeze || kind == Kind::kThaw;
+}
+
+std::vector<std::stop_source> Sequencer::in_the_way_of(Kind kind) {
+  std::vector<std::stop_source> found;
+  if (!is_window_job(kind)) return found;
+  if (current_ == Kind::kCheck || current_ == Kind::kDrill ||
+      (current_ == Kind::kFreeze && kind == Kind::kThaw)) {
+    found.push_back(current_given_up_);
+  }
+  for (const Job& job : jobs_) {
+    if (job.kind == Kind::kDrill) found.push_back(job.given_up);
+  }
+  return found;
 }
 
 void Sequencer::expire() {
@@ -158,6 +174,11 @@ void Sequencer::perform(const Job& job) {
     case Kind::kCheck: {
       const auto outcome = coordinator_.check(job.given_up.get_token());
       return answer(job, outcome, base::to_line(coordinator_.status()) + "\n");
+    }
+    case Kind::kDrill: {
+      const core::Drilled drilled = coordinator_.drill(job.given_up.get_token());
+      coordinator_.settle();
+      return answer(job, drilled.outcome, base::to_line(drilled.record) + "\n");
     }
     case Kind::kReport: {
       base::Json records = base::Json::array();

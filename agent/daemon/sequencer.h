@@ -4,8 +4,10 @@
 // here so that the loop stays awake: for status, for the dead-man, for the watchdog.
 //
 // What is asked for while something else is going on:
-//   freeze   refused during a freeze or thaw; a check gives way to it
-//   thaw     a freeze or check that is going on is given up; then the thaw
+//   freeze   refused during a freeze or thaw; a check or a drill gives way to it, one that waits
+//   for
+//            its turn too
+//   thaw     a freeze, check or drill that is going on is given up; then the thaw
 //   the dead-man, a stop   wait for their turn; a stop gives up what is going on
 //
 // Threads: everything on the loop's thread. Answers arrive there too. is_overdue() likewise.
@@ -20,6 +22,7 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/control_protocol.h"
@@ -41,7 +44,7 @@ class Sequencer {
   // Lets the present job end, drops the others.
   ~Sequencer();
 
-  // kFreeze, kThaw, kCheck or kReport. The source gives the job up when asked to stop.
+  // kFreeze, kThaw, kCheck, kDrill or kReport. The source gives the job up when asked to stop.
   std::stop_source submit(base::Verb verb, Answer answer);
   void expire();
   // A freeze has succeeded, but its caller is not there any more.
@@ -52,13 +55,16 @@ class Sequencer {
   [[nodiscard]] bool is_overdue() const;
 
  private:
-  enum class Kind { kFreeze, kThaw, kCheck, kReport, kExpire, kAbandon, kStop };
+  enum class Kind { kFreeze, kThaw, kCheck, kDrill, kReport, kExpire, kAbandon, kStop };
   struct Job {
     Kind kind = Kind::kExpire;
     Answer answer;
     std::stop_source given_up;
   };
 
+  [[nodiscard]] static bool is_window_job(Kind kind);
+  // What has to be given up for a freeze or thaw; under the lock.
+  [[nodiscard]] std::vector<std::stop_source> in_the_way_of(Kind kind);
   void push(Job job);
   void work();
   void perform(const Job& job);

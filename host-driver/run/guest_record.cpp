@@ -63,6 +63,7 @@ Result<GuestRecord> parse_guest_record(std::string_view text) {
   if (!sequence) return sequence.error();
   if (!boot) return std::move(boot).error();
   if (!state) return std::move(state).error();
+  record.kind = base::string_member(json, "kind").value_or("freeze");
   record.sequence = *sequence;
   record.boot = std::move(*boot);
   record.state = std::move(*state);
@@ -99,14 +100,17 @@ EarlierRecord earlier_record(const Result<std::string>& text) {
 
 bool is_of_this_window(const EarlierRecord& before, const GuestRecord& after) {
   // Sequence numbers begin anew with each boot, and nothing of an earlier boot lies in /run.
-  return before.known && (before.boot.empty() || before.boot == after.boot) &&
-         before.sequence >= 0 && after.sequence - 1 == before.sequence;
+  return before.known && after.kind == "freeze" &&
+         (before.boot.empty() || before.boot == after.boot) && before.sequence >= 0 &&
+         after.sequence - 1 == before.sequence;
 }
 
 Proof judge(const EarlierRecord& before, const GuestRecord& after) {
   Proof proof;
   if (!before.known) {
     proof.lacking = "the guest's record before the freeze could not be read: " + before.problem;
+  } else if (after.kind != "freeze") {
+    proof.lacking = "the guest's record is not of a freeze, but of a '" + after.kind + "'";
   } else if (!is_of_this_window(before, after)) {
     proof.lacking = "the guest's record is not of this window: number " +
                     std::to_string(after.sequence) + " after " + std::to_string(before.sequence) +

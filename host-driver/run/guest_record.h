@@ -3,7 +3,8 @@
 // The freeze record that the guest's Holdfast writes (design 3.6), read by the host: the evidence
 // for level `application`. It comes from the guest and is nothing but data here: bounded, checked
 // in shape, printable. It counts only if it is that of this very window: the same boot, the
-// sequence number one above the one read before the freeze, done, and ok.
+// sequence number one above the one read before the freeze, done, and ok. A record that says that
+// it is of something else than a freeze (a drill) never counts.
 //
 // Threads: plain values.
 #pragma once
@@ -29,6 +30,7 @@ struct GuestResource {
 };
 
 struct GuestRecord {
+  std::string kind;  // "freeze"
   std::string boot;
   std::int64_t sequence = 0;
   std::string state;

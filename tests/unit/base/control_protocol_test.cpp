@@ -7,7 +7,8 @@ namespace holdfast::base {
 namespace {
 
 TEST(ControlRequest, ComesBackAsItWasSent) {
-  for (const Verb verb : {Verb::kFreeze, Verb::kThaw, Verb::kStatus, Verb::kCheck, Verb::kReport}) {
+  for (const Verb verb :
+       {Verb::kFreeze, Verb::kThaw, Verb::kStatus, Verb::kCheck, Verb::kReport, Verb::kDrill}) {
     std::string line = format_request(verb);
     ASSERT_EQ(line.back(), '\n');
     line.pop_back();

@@ -29,7 +29,7 @@ TEST(Record, HasTheShapeThatTheHostReads) {
   EXPECT_EQ(
       base::to_line(to_json(record)),
       R"({"schema":1,"holdfast":")" HOLDFAST_VERSION
-      R"(","window":"3f2a","sequence":7,"boot":"b00t","state":"held","verdict":null,)"
+      R"(","window":"3f2a","sequence":7,"boot":"b00t","state":"held","kind":"freeze","verdict":null,)"
       R"("begin":{"wall":"2023-11-14T22:13:20.000Z","monotonic_ns":1000000000},)"
       R"("held":{"wall":"2023-11-14T22:13:21.000Z","monotonic_ns":2000000000},)"
       R"("phases":[{"name":"hold","begin_ns":1500000000,"duration_ms":1.235}],)"

@@ -73,14 +73,14 @@ TEST(Manual, OfHoldfastdNamesItsOptions) {
   expect_described(text, daemon::command_line_table());
 }
 
-TEST(Manual, OfHoldfastctlNamesItsOptionsAndVerbs) {
+TEST(Manual, OfHoldfastctlNamesItsOptionsAndCommands) {
   const std::string text = page("agent/ctl/holdfastctl.pod");
   EXPECT_EQ(items(section(text, "OPTIONS")), names_of(ctl::command_line_table()));
   expect_described(section(text, "OPTIONS"), ctl::command_line_table());
-  Names verbs;
-  for (const ctl::VerbHelp& verb : ctl::verb_table())
-    verbs.emplace(base::name_of(verb.verb));
-  EXPECT_EQ(items(section(text, "VERBS")), verbs);
+  Names commands;
+  for (const ctl::CommandSpec& command : ctl::command_table())
+    commands.insert(command.name);
+  EXPECT_EQ(items(section(text, "COMMANDS")), commands);
 }
 
 TEST(Manual, OfTheConfigurationNamesItsKeys) {
@@ -109,8 +109,8 @@ TEST(Manual, UsageTextsNameEveryOption) {
     EXPECT_NE(daemon::usage_text().find("--" + option.name), std::string::npos);
   for (const base::OptionSpec& option : ctl::command_line_table())
     EXPECT_NE(ctl::usage_text().find("--" + option.name), std::string::npos);
-  for (const ctl::VerbHelp& verb : ctl::verb_table())
-    EXPECT_NE(ctl::usage_text().find(base::name_of(verb.verb)), std::string::npos);
+  for (const ctl::CommandSpec& command : ctl::command_table())
+    EXPECT_NE(ctl::usage_text().find("  " + command.name), std::string::npos);
 }
 
 }  // namespace

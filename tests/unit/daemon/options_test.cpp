@@ -45,10 +45,10 @@ TEST(HoldfastdOptions, SaysInOneLineWhatIsWrong) {
   EXPECT_EQ(holdfastd({"--config"}).error().code(), base::ErrorCode::kUsage);
 }
 
-TEST(HoldfastctlOptions, NeedsExactlyOneKnownVerb) {
-  EXPECT_EQ(holdfastctl({"thaw"})->verb, base::Verb::kThaw);
+TEST(HoldfastctlOptions, NeedsExactlyOneKnownCommand) {
+  EXPECT_EQ(holdfastctl({"thaw"})->command, ctl::Command::kThaw);
   EXPECT_EQ(holdfastctl({}).error().one_line(), "what is to be done? (try holdfastctl --help)");
-  EXPECT_EQ(holdfastctl({"melt"}).error().text(), "unknown verb 'melt'");
+  EXPECT_EQ(holdfastctl({"melt"}).error().text(), "unknown command 'melt'");
   EXPECT_EQ(holdfastctl({"thaw", "freeze"}).error().text(), "unknown argument 'freeze'");
   EXPECT_TRUE(holdfastctl({"--version"})->version);
 }

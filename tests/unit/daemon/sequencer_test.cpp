@@ -123,6 +123,48 @@ TEST_F(SequencerTest, LetsACheckGiveWayToAFreeze) {
   EXPECT_EQ(answers_.back(), "freeze ok");
 }
 
+TEST_F(SequencerTest, LetsADrillGiveWayToAFreezeThatThenHolds) {
+  server_->script(FakeCall::kHold, FakeEnding::kHang);
+  sequencer_->submit(Verb::kDrill, note("drill"));
+  await_call("fake:a hold");
+  server_->script(FakeCall::kHold, FakeEnding::kSucceed);
+  sequencer_->submit(Verb::kFreeze, note("freeze"));
+  run(2);
+  EXPECT_EQ(answers_, (Answers{"drill cancelled", "freeze ok"}));
+  EXPECT_TRUE(server_->is_locked());
+}
+
+TEST_F(SequencerTest, LetsADrillGiveWayToAThaw) {
+  server_->script(FakeCall::kHold, FakeEnding::kHang);
+  sequencer_->submit(Verb::kDrill, note("drill"));
+  await_call("fake:a hold");
+  sequencer_->submit(Verb::kThaw, note("thaw"));
+  run(2);
+  EXPECT_EQ(answers_, (Answers{"drill cancelled", "thaw ok"}));
+  EXPECT_FALSE(server_->is_locked());
+}
+
+TEST_F(SequencerTest, LetsADrillThatWaitsForItsTurnGiveWayToAFreeze) {
+  server_->script(FakeCall::kHold, FakeEnding::kHang);
+  sequencer_->submit(Verb::kDrill, note("first"));
+  await_call("fake:a hold");
+  sequencer_->submit(Verb::kDrill, note("second"));
+  server_->script(FakeCall::kHold, FakeEnding::kSucceed);
+  sequencer_->submit(Verb::kFreeze, note("freeze"));
+  run(3);
+  EXPECT_EQ(answers_, (Answers{"first cancelled", "second cancelled", "freeze ok"}));
+}
+
+TEST_F(SequencerTest, AnswersADrillWithItsRecord) {
+  sequencer_->submit(Verb::kDrill, note("drill"));
+  run(1);
+  EXPECT_EQ(answers_, (Answers{"drill ok"}));
+  const auto record = base::parse_json(document_);
+  ASSERT_TRUE(record);
+  EXPECT_EQ((*record)["kind"], "drill");
+  EXPECT_FALSE(server_->is_locked());
+}
+
 TEST_F(SequencerTest, LetsGoOnAStopAndThenSaysSo) {
   sequencer_->submit(Verb::kFreeze, note("freeze"));
   run(1);

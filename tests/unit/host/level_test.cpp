@@ -69,6 +69,14 @@ TEST(Level, IsApplicationForTheFirstWindowAfterABoot) {
   EXPECT_EQ(decide_level(evidence).level, Level::kApplication);
 }
 
+TEST(Level, NeverTakesADrillForTheWindow) {
+  Evidence evidence = good();
+  Json json = record_json();
+  json["kind"] = "drill";
+  evidence.record = record_of(json);
+  expect(evidence, Level::kFilesystem, "the guest's record is not of a freeze, but of a 'drill'");
+}
+
 TEST(Level, IsCrashWithoutAFreeze) {
   Evidence evidence = good();
   evidence.window.attempted = false;
