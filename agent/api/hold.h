@@ -40,6 +40,16 @@ struct Window {
   base::Millis max_hold{};
 };
 
+// What only the end of a hold brings to light.
+struct ReleaseReport {
+  // Added to the position that check() has returned.
+  Position position;
+  // Small text files that belong to the snapshot and can't be in it: name and content. They become
+  // part of the freeze record, line by line, so that they outlive the guest: a few kilobytes in
+  // all, every line ended by '\n', and nothing secret.
+  std::vector<std::pair<std::string, std::string>> files;
+};
+
 class Hold {
  public:
   Hold() = default;
@@ -83,6 +93,9 @@ class Hold {
   // the plugin can bring that about: it closes the session then. Later calls do nothing and
   // succeed.
   [[nodiscard]] virtual base::Result<void> release(base::Deadline deadline) = 0;
+
+  // What release() has found out, be it that it failed in the end. Empty before. Doesn't block.
+  [[nodiscard]] virtual ReleaseReport release_report() const { return {}; }
 };
 
 }  // namespace holdfast::api

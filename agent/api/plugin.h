@@ -135,7 +135,7 @@ class Plugin {
 // What a module exports: one C function of this name and type. A module whose numbers differ from
 // the daemon's is refused, with both in the message: before 1.0 there is no promise beyond
 // equality.
-inline constexpr std::uint32_t kApiVersion = 2;
+inline constexpr std::uint32_t kApiVersion = 3;
 inline constexpr const char* kModuleEntry = "holdfast_plugin_module";
 
 struct PluginModule {

@@ -2,6 +2,7 @@
 #include "core/record.h"
 
 #include <cmath>
+#include <sstream>
 #include <utility>
 
 #include "base/duration.h"
@@ -27,6 +28,15 @@ Json pairs_json(const api::Position& position) {
   for (const auto& [key, value] : position)
     json[key] = value;
   return json;
+}
+
+// A file as its lines: each stands for itself where texts are cut or shown in one line.
+Json lines_json(const std::string& content) {
+  Json lines = Json::array();
+  std::istringstream stream(content);
+  for (std::string line; std::getline(stream, line);)
+    lines.push_back(line);
+  return lines;
 }
 
 // Milliseconds to the microsecond: 1.234.
@@ -59,14 +69,16 @@ Json resource_json(const ResourceRecord& resource) {
   if (resource.released_at) json["released_at_ns"] = nanoseconds(*resource.released_at);
   if (resource.lost_at) json["lost_at_ns"] = nanoseconds(*resource.lost_at);
   json["position"] = pairs_json(resource.position);
-  if (!resource.position_at_thaw.empty()) {
-    json["position_at_thaw"] = pairs_json(resource.position_at_thaw);
-  }
+  Json at_thaw = pairs_json(resource.position_at_thaw);
+  at_thaw.update(pairs_json(resource.release.position));
+  if (!at_thaw.empty()) json["position_at_thaw"] = std::move(at_thaw);
   if (!resource.details.empty()) json["details"] = pairs_json(resource.details);
   if (!resource.warnings.empty()) json["warnings"] = resource.warnings;
   if (Json times = times_json(resource.times); !times.empty()) {
     json["durations_ms"] = std::move(times);
   }
+  for (const auto& [name, content] : resource.release.files)
+    json["files"][name] = lines_json(content);
   json["verdict"] = {{"code", resource.verdict.code}, {"text", resource.verdict.text}};
   return json;
 }

@@ -66,6 +66,7 @@ struct ResourceRecord {
   api::Position details;
   std::vector<std::string> warnings;
   CallTimes times;
+  api::ReleaseReport release;
   Verdict verdict;
 };
 

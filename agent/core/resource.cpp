@@ -326,6 +326,7 @@ void Resource::begin_prepare(const api::Window& window, Deadline deadline) {
   warnings_.clear();
   checked_position_.clear();
   times_ = {};
+  release_report_ = {};
   held_at_.reset();
   released_at_.reset();
   begin(deadline, [this, window, deadline](const std::stop_token& stop) -> Result<void> {
@@ -395,6 +396,7 @@ Result<void> Resource::let_go(Deadline deadline) {
     const CallTimer timer(clock_, times_.release);
     released = guarded(traits_.name, "release()", [&] { return hold_->release(deadline); });
     released_at_ = clock_.now();
+    guarded_quietly([&] { release_report_ = hold_->release_report(); });
     guarded_quietly([&] { hold_.reset(); });
   } else {
     guarded_quietly([&] { plugin_->rollback(deadline); });

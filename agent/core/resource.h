@@ -97,6 +97,7 @@ class Resource {
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
   [[nodiscard]] const api::Position& checked_position() const { return checked_position_; }
   [[nodiscard]] const CallTimes& times() const { return times_; }
+  [[nodiscard]] const api::ReleaseReport& release_report() const { return release_report_; }
   [[nodiscard]] std::optional<base::MonoTime> held_at() const { return held_at_; }
   [[nodiscard]] std::optional<base::MonoTime> released_at() const { return released_at_; }
   [[nodiscard]] std::optional<base::MonoTime> lost_at() const;
@@ -140,6 +141,7 @@ class Resource {
   std::vector<std::string> warnings_;
   api::Position checked_position_;
   CallTimes times_;
+  api::ReleaseReport release_report_;
   std::optional<base::MonoTime> held_at_;
   std::optional<base::MonoTime> released_at_;
   bool ready_ = false;

@@ -277,10 +277,17 @@ Result<void> Window::verify_and_let_go(const Patience& patience, base::MonoTime 
   return {};
 }
 
+void Window::note_release(const Resource& resource) {
+  ResourceRecord& entry = entry_of(resource);
+  if (!resource.finished() || !entry.held_at) return;
+  entry.released_at = resource.released_at();
+  entry.release = resource.release_report();
+}
+
 std::optional<Error> Window::judge_release(const Resource& resource) {
   ResourceRecord& entry = entry_of(resource);
   const auto outcome = resource.outcome();
-  if (resource.finished() && entry.held_at) entry.released_at = resource.released_at();
+  note_release(resource);
   if (outcome) return std::nullopt;
   Error error = resource_error(ErrorCode::kReleaseFailed, "release", entry.name, outcome.error());
   if (entry.verdict.status == 0) entry.verdict = verdict_of(error);
@@ -308,7 +315,7 @@ Result<void> Window::let_go(base::MonoTime end, base::Millis grace) {
     for (Resource* resource : group) {
       ResourceRecord& entry = entry_of(*resource);
       const auto outcome = resource->outcome();
-      if (resource->finished() && entry.held_at) entry.released_at = resource->released_at();
+      note_release(*resource);
       // That a session which has gone could not be told to let go is no second trouble.
       if (outcome || entry.lost_at) continue;
       Error error =

@@ -76,6 +76,8 @@ class Window {
                                                 const Awaited& awaited);
   [[nodiscard]] std::optional<base::Error> judge_release(const Resource& resource);
   [[nodiscard]] api::Window described() const { return {record_.id, max_hold_}; }
+  // Into the record: what the end of a hold has brought to light.
+  void note_release(const Resource& resource);
   void describe(const base::Clock& clock, std::uint64_t sequence);
   // How long what has been called took, into the record.
   void note_times();

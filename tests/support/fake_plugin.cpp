@@ -71,6 +71,11 @@ void FakeServer::close_session() {
   locked_ = false;
 }
 
+void FakeServer::report_at_release(api::ReleaseReport report) {
+  const std::lock_guard lock(mutex_);
+  report_at_release_ = std::move(report);
+}
+
 void FakeServer::move_position() {
   const std::lock_guard lock(mutex_);
   ++position_;
@@ -239,15 +244,19 @@ class FakeHold final : public api::Hold {
     auto done = server_->perform(FakeCall::kRelease, deadline, {});
     const std::lock_guard lock(server_->mutex_);
     released_ = true;
+    report_ = server_->report_at_release_;
     // As the contract wants it: on failure the session is closed, and the lock with it.
     if (!done) server_->disconnect();
     return done;
   }
 
+  [[nodiscard]] api::ReleaseReport release_report() const override { return report_; }
+
  private:
   std::shared_ptr<FakeServer> server_;
   api::Identity identity_;
   api::Position position_;
+  api::ReleaseReport report_;
   bool released_ = false;
 };
 

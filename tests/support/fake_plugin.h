@@ -48,6 +48,8 @@ class FakeServer {
   void move_position();
   // Sends the session something that nobody asked for.
   void speak();
+  // What a hold will have to say once it is released.
+  void report_at_release(api::ReleaseReport report);
   void unstick();
 
   [[nodiscard]] bool is_locked() const;
@@ -78,6 +80,7 @@ class FakeServer {
   bool unstuck_ = false;
   int sessions_ = 0;
   int position_ = 100;
+  api::ReleaseReport report_at_release_;
   base::UniqueFd client_;
   base::UniqueFd server_;
 };

@@ -67,6 +67,35 @@ TEST_F(CoordinatorThaw, CompletesTheRecordBeforeTheAnswerAndTheDisksCopyAfterIt)
   EXPECT_EQ(disk_record(), record);
 }
 
+TEST_F(CoordinatorThaw, RecordsWhatOnlyTheReleaseBroughtToLight) {
+  const api::ReleaseReport report{{{"stop", "107"}}, {{"label", "a\nb\n"}}};
+  // Released together with the check, or, where an order is to be kept, afterwards.
+  for (const bool ordered : {false, true}) {
+    SCOPED_TRACE(ordered);
+    if (ordered) {
+      crash();
+      add("b", true, 1);
+    } else {
+      add("a").report_at_release(report);
+    }
+    ASSERT_EQ(said(freeze()), "ok");
+    EXPECT_EQ(said(thaw()), "ok");
+    const base::Json resource = last_record()["resources"][0];
+    EXPECT_EQ(base::to_line(resource["position_at_thaw"]), R"({"lsn":"100","stop":"107"})");
+    EXPECT_EQ(base::to_line(resource["files"]), R"({"label":["a","b"]})");
+  }
+}
+
+TEST_F(CoordinatorThaw, RecordsItAlsoWhenTheReleaseFailed) {
+  support::FakeServer& server = add("a");
+  server.report_at_release({{{"stop", "107"}}, {}});
+  ASSERT_EQ(said(freeze()), "ok");
+  server.script(support::FakeCall::kRelease, support::FakeEnding::kFail);
+  EXPECT_FALSE(thaw());
+  EXPECT_EQ(last_record()["verdict"]["code"], "release-failed");
+  EXPECT_EQ(last_record()["resources"][0]["position_at_thaw"]["stop"], "107");
+}
+
 TEST_F(CoordinatorThaw, ReleasesInReverseOrder) {
   add("two", true, 2);
   add("one", true, 1);

@@ -33,7 +33,8 @@ TEST(PluginHost, RefusesOtherVersionsWithBothNumbers) {
   module.api_version = 7;
   EXPECT_EQ(refusal(module),
             "unable to use the plugin '/p/holdfast-good.so': its interface is "
-            "version 7, holdfastd's is version 2");
+            "version 7, holdfastd's is version " +
+                std::to_string(api::kApiVersion));
   module = kGood;
   module.struct_size = 8;
   EXPECT_EQ(refusal(module),

@@ -40,6 +40,19 @@ TEST(Record, HasTheShapeThatTheHostReads) {
       R"("verdict":{"code":"ok","text":""}}]})");
 }
 
+TEST(Record, AddsWhatTheReleaseBroughtToLight) {
+  WindowRecord record;
+  ResourceRecord resource;
+  resource.position_at_thaw = {{"lsn", "0/2"}};
+  resource.release = {{{"backup-stop-lsn", "0/3"}}, {{"backup_label", "START: 0/1\nLABEL: a\n"}}};
+  record.resources = {resource, ResourceRecord{}};
+  const base::Json json = to_json(record)["resources"];
+  EXPECT_EQ(base::to_line(json[0]["position_at_thaw"]), R"({"lsn":"0/2","backup-stop-lsn":"0/3"})");
+  EXPECT_EQ(base::to_line(json[0]["files"]), R"({"backup_label":["START: 0/1","LABEL: a"]})");
+  EXPECT_FALSE(json[1].contains("position_at_thaw"));
+  EXPECT_FALSE(json[1].contains("files"));
+}
+
 TEST(Record, IsDoneOnceItHasAVerdict) {
   WindowRecord record;
   record.verdict =
