@@ -25,7 +25,11 @@ PACKAGES = {
     "bullseye": ["postgresql-13"],
     "trixie": ["mariadb-server-core", "mariadb-client-core", "postgresql-17", "valkey-server",
                "valkey-tools"],
-    "sid": ["mysql-server-core", "mysql-client-core"],
+    # with all that the plugin is built with: it is the release with Oracle's client library, too
+    "sid": ["mysql-server-core", "mysql-client-core", "libmysqlclient-dev", "g++", "cmake",
+            "ninja-build", "ccache", "pkgconf", "perl", "python3", "libpq-dev", "libssl-dev",
+            "libboost-program-options-dev", "libspdlog-dev", "libsystemd-dev",
+            "nlohmann-json3-dev", "libgtest-dev", "libgmock-dev"],
 }
 _TOOLS = ["coreutils", "dash", "grep", "sed"]  # what the servers' scripts need
 
@@ -36,11 +40,15 @@ _SHARED_FILES = ["passwd", "group", "hosts"]
 _MINIMUM_FREE = 2 << 30
 
 _ENTER = f"""\
-tree=$1 shared=$2
-shift 2
+tree=$1
+shift
 mount --bind "$tree" "$tree"
 mount -o remount,bind,ro "$tree"
-mount --rbind "$shared" "$tree$shared"
+while [ "$1" != -- ]; do
+  mount --rbind "$1" "$tree$1"
+  shift
+done
+shift
 mount --rbind /dev "$tree/dev"
 mount --rbind /proc "$tree/proc"
 for file in {" ".join(_SHARED_FILES)}; do mount --bind "/etc/$file" "$tree/etc/$file"; done
@@ -74,13 +82,15 @@ class Root:
                                     lambda work, out: _build(work, out, release, packages),
                                     _MINIMUM_FREE)
 
-    def within(self, argv):
+    def within(self, argv, shared=()):
         """The argument vector that runs `argv`, a program of this machine, where the tree can be
-        used. The shell becomes the program: it keeps the process id."""
-        shared = tempfile.gettempdir()
-        os.makedirs(self.tree + shared, exist_ok=True)
+        used; directories of `shared` have the same path inside, too. The shell becomes the program:
+        it keeps the process id."""
+        shared = [tempfile.gettempdir(), *shared]
+        for path in shared:
+            os.makedirs(self.tree + path, exist_ok=True)
         return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", _ENTER, "enter",
-                self.tree, shared, *argv]
+                self.tree, *shared, "--", *argv]
 
 
 def _build(work, out, release, packages):

@@ -3,7 +3,6 @@
 
 import json
 import os
-import pwd
 import select
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ import tempfile
 import types
 
 from lab import testing
+from lab.installation import Installation
 
 MODULES = {"mysql": "plugins/mysql/holdfast-mysql.so",
            "postgresql": "plugins/postgresql/holdfast-postgresql.so"}
@@ -30,15 +30,15 @@ class Driver:
 
     Underscores in names of settings stand for dashes. Each call takes its deadline in milliseconds
     and returns the answer's members, with `ms`; errors raise Refused. With `run_as` the process
-    runs as that user of the system."""
+    runs as that user of the system; with HOLDFAST_TEST_DRIVER_ROOT in that root."""
 
     def __init__(self, plugin, run_as=None, resource=None, **settings):
         self.directory = tempfile.mkdtemp(prefix="hf-driver-")
-        identity = {}
+        installation = Installation(os.environ.get("HOLDFAST_TEST_DRIVER_ROOT"))
+        user = None
         program, module = testing.built("tests/server/plugin_driver"), testing.built(MODULES[plugin])
         if run_as is not None:
-            entry = pwd.getpwnam(run_as)
-            identity = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+            user = installation.user(run_as)
             # The build tree may be closed to that user.
             os.chmod(self.directory, 0o755)
             program = shutil.copy(program, self.directory)
@@ -46,7 +46,7 @@ class Driver:
         self.state = os.path.join(self.directory, "state")
         self._process = subprocess.Popen(
             [program, module, resource or f"{plugin}:test", self.state], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True, bufsize=1, cwd="/", **identity)
+            stdout=subprocess.PIPE, text=True, bufsize=1, **installation.spawn(user))
         self.kib_at_start = self._answer(10).kib
         self._settings = settings
 

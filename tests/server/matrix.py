@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Runs a test file on a server of another release.
+"""Runs a test file on servers of other releases.
 
-    matrix.py SERVER SCRIPT [ARGUMENT...]
+    matrix.py [--own-client] SERVER[,SERVER...] SCRIPT
 
-SERVER is a name of SERVERS. The file learns by the environment which server it is to take
-(lab/mysql_servers.py, lab/servers.py), and runs where that server's root can be used.
+SERVER is a name of SERVERS. The file learns by the environment which servers it is to take
+(lab/mysql_servers.py, lab/servers.py), and runs where their roots can be used. With --own-client
+the plugins are those that oracle_client_build.py made, and run in that root, too.
 """
 
 import os
 import subprocess
 import sys
 
+import oracle_client_build
 from lab import roots, testing
 
 # Name: release that has it, program that tells its version and what it then says, and the
@@ -26,6 +28,13 @@ SERVERS = {
 }
 
 
+def root_of(release):
+    reason = roots.missing(release)
+    if reason is not None:
+        testing.skip_all(reason)
+    return roots.Root(release)
+
+
 def require_version(root, program, expected):
     """What the tests are run on is what their names say: a release may have moved on."""
     told = subprocess.run(root.within(["chroot", root.tree, program, "--version"]), check=True,
@@ -36,15 +45,23 @@ def require_version(root, program, expected):
 
 
 def main():
-    name, *command = sys.argv[1:]
-    release, program, expected, variable, value = SERVERS[name]
-    reason = roots.missing(release)
-    if reason is not None:
-        testing.skip_all(reason)
-    root = roots.Root(release)
-    require_version(root, program, expected)
-    command = root.within([sys.executable, *command])
-    os.execvpe(command[0], command, os.environ | {variable: value.format(root.tree)})
+    arguments = sys.argv[1:]
+    own_client = arguments[0] == "--own-client"
+    names, script = arguments[-2:]
+    environment = dict(os.environ)
+    command = [sys.executable, script]
+    for name in names.split(","):
+        release, program, expected, variable, value = SERVERS[name]
+        root = root_of(release)
+        require_version(root, program, expected)
+        environment[variable] = value.format(root.tree)
+        shared = []
+        if own_client and release == oracle_client_build.RELEASE:
+            shared = [testing.SOURCE]
+            environment["HOLDFAST_TEST_DRIVER_ROOT"] = root.tree
+            environment["HOLDFAST_BUILD"] = oracle_client_build.BUILD
+        command = root.within(command, shared)
+    os.execvpe(command[0], command, environment)
 
 
 if __name__ == "__main__":
