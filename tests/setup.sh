@@ -10,14 +10,14 @@ die() { printf '%s\n' "$*" >&2; exit 1; }
 # To build: compilers, libraries, packaging.
 packages_build=(
   git cmake ninja-build g++ ccache pkg-config perl
-  default-libmysqlclient-dev libpq-dev libboost-program-options-dev libspdlog-dev libsystemd-dev
+  default-libmysqlclient-dev libpq-dev libhiredis-dev libboost-program-options-dev libspdlog-dev libsystemd-dev
   libssl-dev nlohmann-json3-dev libgtest-dev libgmock-dev
   debhelper dpkg-dev fakeroot lintian clang-format
 )
 # To run: a guest, its images, real servers, a real guest agent.
 packages_run=(
   python3 qemu-system-x86 qemu-utils qemu-guest-agent mmdebstrap e2fsprogs util-linux
-  mariadb-server-core mariadb-client-core postgresql procps strace
+  mariadb-server-core mariadb-client-core postgresql redis-tools procps strace
 )
 
 # Installs what is missing. The servers' own services are neither started nor enabled by it: tests

@@ -33,6 +33,8 @@ class Subject {
   // Ends the session of a hold or a probe from outside, as an administrator would.
   [[nodiscard]] virtual bool can_end_session() const { return false; }
   virtual void end_session(const api::Identity&) {}
+  // Is that the lock's end as well? If not, release() has to end it all the same.
+  [[nodiscard]] virtual bool lock_ends_with_session() const { return true; }
 
   // Puts something in the way, so that prepare() or hold() has to wait until unblock().
   [[nodiscard]] virtual bool can_block() const { return false; }

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from lab import mysql_servers, servers, testing
+from lab import mysql_servers, redis_servers, servers, testing
 
 PASSWORD = "correct horse # battery"
 
@@ -24,6 +24,7 @@ class PluginContract(unittest.TestCase):
     def test_every_plugin_keeps_the_contract(self):
         program = testing.built("tests/contract/plugin_contract")
         with mysql_servers.new_server() as mysql, servers.PostgreSql() as postgresql, \
+                redis_servers.Redis() as aof, redis_servers.Redis(aof=False) as rdb, \
                 tempfile.NamedTemporaryFile("w", prefix="hf-password-") as password_file:
             password_file.write(PASSWORD + "\n")
             password_file.flush()
@@ -36,11 +37,18 @@ class PluginContract(unittest.TestCase):
             postgresql.run("CREATE ROLE administrator SUPERUSER LOGIN")
             postgresql.allow("local all administrator trust")
             postgresql.restart()
+            for redis in aof, rdb:
+                redis.allow("holdfast", PASSWORD)
             environment = dict(
                 os.environ,
                 HOLDFAST_TEST_MYSQL_SOCKET=mysql.socket,
                 HOLDFAST_TEST_MYSQL_PID=str(mysql.pid),
                 HOLDFAST_TEST_MYSQL_PASSWORD_FILE=password_file.name,
+                HOLDFAST_TEST_REDIS_AOF_SOCKET=aof.socket,
+                HOLDFAST_TEST_REDIS_AOF_PID=str(aof.pid),
+                HOLDFAST_TEST_REDIS_RDB_SOCKET=rdb.socket,
+                HOLDFAST_TEST_REDIS_RDB_PID=str(rdb.pid),
+                HOLDFAST_TEST_REDIS_PASSWORD_FILE=password_file.name,
                 HOLDFAST_TEST_POSTGRESQL_SOCKET=postgresql.socket_directory,
                 HOLDFAST_TEST_POSTGRESQL_PID=str(postgresql.pid),
                 HOLDFAST_TEST_POSTGRESQL_USER=me,
@@ -50,7 +58,7 @@ class PluginContract(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    for server in (mysql_servers, servers.PostgreSql):
+    for server in (mysql_servers, servers.PostgreSql, redis_servers.Redis):
         if server.missing():
             testing.skip_all(server.missing())
     testing.main()

@@ -13,7 +13,8 @@ from lab import testing
 from lab.installation import Installation
 
 MODULES = {"mysql": "plugins/mysql/holdfast-mysql.so",
-           "postgresql": "plugins/postgresql/holdfast-postgresql.so"}
+           "postgresql": "plugins/postgresql/holdfast-postgresql.so",
+           "redis": "plugins/redis/holdfast-redis.so"}
 
 
 class Refused(Exception):
@@ -32,7 +33,7 @@ class Driver:
     and returns the answer's members, with `ms`; errors raise Refused. With `run_as` the process
     runs as that user of the system; with HOLDFAST_TEST_DRIVER_ROOT in that root."""
 
-    def __init__(self, plugin, run_as=None, resource=None, **settings):
+    def __init__(self, plugin, run_as=None, resource=None, run_file=None, **settings):
         self.directory = tempfile.mkdtemp(prefix="hf-driver-")
         installation = Installation(os.environ.get("HOLDFAST_TEST_DRIVER_ROOT"))
         user = None
@@ -44,9 +45,11 @@ class Driver:
             program = shutil.copy(program, self.directory)
             module = shutil.copy(module, self.directory)
         self.state = os.path.join(self.directory, "state")
+        self.run_file = run_file or os.path.join(self.directory, "run")
         self._process = subprocess.Popen(
-            [program, module, resource or f"{plugin}:test", self.state], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True, bufsize=1, **installation.spawn(user))
+            [program, module, resource or f"{plugin}:test", self.state, self.run_file],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+            **installation.spawn(user))
         self.kib_at_start = self._answer(10).kib
         self._settings = settings
 
@@ -119,6 +122,13 @@ class Driver:
 
     def check(self, ms=5000):
         return self.tell(f"check {ms}")
+
+    def extend(self, ms=5000):
+        return self.tell(f"extend {ms}")
+
+    def max_hold(self, ms):
+        """For the windows that follow; 60 s otherwise."""
+        self.tell(f"max-hold {ms}")
 
     def release(self, ms=5000):
         return self.tell(f"release {ms}")

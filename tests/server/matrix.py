@@ -25,6 +25,7 @@ SERVERS = {
                       "HOLDFAST_TEST_POSTGRESQL", "{}"),
     "postgresql-17": ("trixie", "/usr/lib/postgresql/17/bin/postgres", "(PostgreSQL) 17.",
                       "HOLDFAST_TEST_POSTGRESQL", "{}"),
+    "valkey-8.1": ("trixie", "/usr/bin/valkey-server", "v=8.1.", "HOLDFAST_TEST_REDIS", "{}"),
 }
 
 

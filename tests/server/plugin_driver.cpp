@@ -2,10 +2,10 @@
 //
 // Loads one plugin module and drives it by lines on standard input, for tests that are processes:
 //
-//   plugin_driver MODULE RESOURCE STATE_DIRECTORY
+//   plugin_driver MODULE RESOURCE STATE_DIRECTORY RUN_FILE
 //
 //   set KEY VALUE | finish FILE | probe MS | prepare MS | hold MS | check MS | release MS
-//   rollback MS | watch MS | drop | memory | quit
+//   extend MS | rollback MS | max-hold MS | watch MS | drop | memory | quit
 //
 // MS is the call's deadline; `watch` polls the descriptor of the hold, or of the idle plugin. Each
 // line is answered by one line of JSON: {"ok": true, …} or {"ok": false, "code": …, "line": …},
@@ -73,6 +73,10 @@ class Driver {
     }
     Millis::rep milliseconds = 0;
     arguments >> milliseconds;
+    if (verb == "max-hold") {
+      window_.max_hold = Millis(milliseconds);
+      return {{"ok", true}};
+    }
     return timed(verb, Millis(milliseconds));
   }
 
@@ -93,7 +97,8 @@ class Driver {
   }
 
   Json timed(const std::string& verb, Millis allowed) {
-    if ((verb == "check" || verb == "release") && hold_ == nullptr) return {{"ok", false}};
+    if ((verb == "check" || verb == "extend" || verb == "release") && hold_ == nullptr)
+      return {{"ok", false}};
     const Deadline deadline = Deadline::in(allowed);
     if (verb == "probe") {
       const auto report = plugin_->probe(deadline, {});
@@ -120,6 +125,10 @@ class Driver {
       if (!position) return answer_for(position.error());
       return {{"ok", true}, {"position", pairs(*position)}};
     }
+    if (verb == "extend") {
+      const auto done = hold_->extend(window_, deadline);
+      return done ? Json{{"ok", true}} : answer_for(done.error());
+    }
     if (verb == "release") {
       const auto done = hold_->release(deadline);
       return done ? Json{{"ok", true}} : answer_for(done.error());
@@ -145,8 +154,8 @@ class Driver {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::cerr << "usage: plugin_driver MODULE RESOURCE STATE_DIRECTORY\n";
+  if (argc != 5) {
+    std::cerr << "usage: plugin_driver MODULE RESOURCE STATE_DIRECTORY RUN_FILE\n";
     return 64;
   }
   std::cout << base::to_line({{"ok", true}, {"kib", resident_kib()}}) << std::endl;
@@ -159,7 +168,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   base::SystemProcessRunner processes;
-  Driver driver(entry()->create({argv[2], processes, argv[3]}));
+  Driver driver(entry()->create({argv[2], processes, argv[3], argv[4]}));
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream words(line);
     std::string verb;
