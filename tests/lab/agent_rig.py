@@ -70,7 +70,7 @@ class Rig:
         os.makedirs(self.state_directory, exist_ok=True)
         for name in ("resources.d", "plugins", "run", "qga", "hooks.d"):
             os.mkdir(self.path(name))
-        for name in ("exec", "mysql", "postgresql"):
+        for name in ("exec", "mysql", "postgresql", "redis"):
             module = testing.built(f"plugins/{name}/holdfast-{name}.so")
             os.symlink(module, self.path(f"plugins/holdfast-{name}.so"))
         values = {

@@ -127,6 +127,12 @@ class Redis(Server):
     def _initialise(self):
         pass
 
+    def start(self, timeout=60):
+        super().start(timeout)
+        # It answers while it loads its data, but not about them.
+        self.await_info("the server's data", timeout, loading="0")
+        return self
+
     def _argv(self):
         program = self.installation.program(*self._PROGRAMS)
         if program.endswith("-check-rdb"):
