@@ -7,7 +7,8 @@
 // INFO does not show it. So there are two sessions. `control` gives the commands. `witness` sends a
 // command that a pause keeps waiting, and the server is asked whether it does; from then on the
 // witness's reply is due. As long as it has not come and the session stands, the pause has not been
-// interrupted for a moment: were it ended and begun anew, the reply would have come between.
+// interrupted for a turn of the server's loop: were it ended and begun anew, the reply would have
+// come between. What happens within one turn (three commands in one packet), the position shows.
 //
 // The bound is the server's own: it ends the pause when nobody else does.
 //

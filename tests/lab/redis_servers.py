@@ -42,12 +42,20 @@ class Client:
         self._file = self._socket.makefile("rb")
         self._pending = 0
 
+    @staticmethod
+    def _encoded(words):
+        data = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+        return b"*%d\r\n" % len(data) + b"".join(
+            b"$%d\r\n%s\r\n" % (len(word), word) for word in data)
+
     def send(self, *words):
         """Sends a command and does not wait."""
-        data = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-        self._socket.sendall(b"*%d\r\n" % len(data) + b"".join(
-            b"$%d\r\n%s\r\n" % (len(word), word) for word in data))
-        self._pending += 1
+        self.send_together(words)
+
+    def send_together(self, *commands):
+        """Several in one piece."""
+        self._socket.sendall(b"".join(self._encoded(words) for words in commands))
+        self._pending += len(commands)
 
     def _reply(self):
         line = self._file.readline().decode()

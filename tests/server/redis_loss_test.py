@@ -27,13 +27,25 @@ class Loss(RedisCase):
     def test_a_break_in_the_pause_is_seen_and_the_pause_after_it_left_alone(self):
         plugin = self.plugin()
         plugin.freeze()
-        with self.redis.session() as other:
-            other.send("CLIENT", "UNPAUSE")
-            other.send("CLIENT", "PAUSE", 60000, "WRITE")
-            other.finish()
+        writer = self.writer()
+        self.redis.run("CLIENT", "UNPAUSE")
+        writer.finish(5)
+        self.redis.run("CLIENT", "PAUSE", 60000, "WRITE")
         self.assert_lost(plugin, "the pause has ended: .*")
         plugin.release()
         self.writer()
+
+    def test_a_write_in_a_break_of_no_time_is_seen(self):
+        # All three in one turn of the server's loop: whoever waits finds the pause on again, and
+        # goes on waiting. What was written shows it.
+        plugin = self.plugin()
+        plugin.freeze()
+        with self.redis.session() as other:
+            other.send_together(("CLIENT", "UNPAUSE"), ("SET", "k", "broken"),
+                                ("CLIENT", "PAUSE", 60000, "WRITE"))
+            other.finish(5)
+        self.assert_lost(plugin, "(the pause has ended: .*|.* was [0-9]+ and is [0-9]+)")
+        plugin.release()
 
     def test_the_end_of_the_session_that_waits_is_seen_and_writers_go_on_after_the_release(self):
         plugin = self.plugin()
