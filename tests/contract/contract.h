@@ -72,7 +72,7 @@ struct Registration {
 // The value of an environment variable that the runner sets. Throws std::runtime_error without it.
 [[nodiscard]] std::string environment(const char* name);
 
-// SIGSTOP or SIGCONT to a process and all its children.
+// SIGSTOP or SIGCONT to a process and all its children; when it returns they have stopped.
 void signal_family(pid_t process, int signal);
 
 }  // namespace holdfast::contract

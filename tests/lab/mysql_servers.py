@@ -112,8 +112,12 @@ class MysqlServer(Server):
 
     def _client(self):
         return [self.installation.program(*self.clients), "--no-defaults",
-                f"--socket={self.socket}", "--batch", "--force", "--skip-column-names",
-                "--unbuffered", "--skip-reconnect"]
+                f"--socket={self.socket}", "--batch", "--skip-column-names", "--unbuffered",
+                "--skip-reconnect"]
+
+    def _session_client(self):
+        # Not for single statements: Oracle's client ends with status 0 then, whatever they did.
+        return [*self._client(), "--force"]
 
     @staticmethod
     def _marker(text):
@@ -138,7 +142,7 @@ class MariaDb(MysqlServer):
 
     @staticmethod
     def rows(count):
-        return f"seq_1_to_{count}"
+        return f"mysql.seq_1_to_{count}"  # of a database: a client has none chosen
 
     def _new_data_argv(self, data):
         me = pwd.getpwuid(os.geteuid()).pw_name

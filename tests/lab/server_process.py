@@ -4,6 +4,7 @@
 servers.py has the engines, and says how they are used.
 """
 
+import glob
 import os
 import queue
 import re
@@ -19,6 +20,24 @@ from lab.installation import Installation
 
 class ServerError(Exception):
     """A server or a client of one did not do what it was asked to, within its time."""
+
+
+def stop_process(pid):
+    """SIGSTOP, and waits for its effect: a thread that runs at that moment goes on for a while."""
+    os.kill(pid, signal.SIGSTOP)
+    deadline = time.monotonic() + 10
+    while not all(_stopped(path) for path in glob.glob(f"/proc/{pid}/task/*/stat")):
+        if time.monotonic() > deadline:
+            raise ServerError(f"process {pid} does not stop")
+        time.sleep(0.001)
+
+
+def _stopped(stat):
+    try:
+        with open(stat, encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] in "TtXZ"
+    except FileNotFoundError:
+        return True  # the thread has ended
 
 
 class Session:
@@ -205,7 +224,7 @@ class Server:
 
     def pause(self):
         """The server stops answering, and its sockets stay open."""
-        self.process.send_signal(signal.SIGSTOP)
+        stop_process(self.pid)
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
@@ -241,7 +260,11 @@ class Server:
 
     def session(self):
         """A connection that stays open, as the administrator."""
-        return Session(self._client(), self._marker, self._spawn_client())
+        return Session(self._session_client(), self._marker, self._spawn_client())
+
+    def _session_client(self):
+        """The client that goes on after a statement that failed."""
+        return self._client()
 
     def _spawn_client(self, user=None):
         name = user or self.client_user

@@ -35,7 +35,7 @@ import time
 
 from lab.installation import Installation
 from lab.mysql_servers import MariaDb, MySql
-from lab.server_process import Server, ServerError, Session
+from lab.server_process import Server, ServerError, Session, stop_process
 
 __all__ = ["MariaDb", "MySql", "PostgreSql", "Server", "ServerError", "Session"]
 
@@ -121,7 +121,7 @@ class PostgreSql(Server):
         super().pause()
         self._paused = self._children()
         for pid in self._paused:
-            os.kill(pid, signal.SIGSTOP)
+            stop_process(pid)
 
     def resume(self):
         for pid in getattr(self, "_paused", []):
