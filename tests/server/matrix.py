@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Runs a test file on servers of other releases.
 
-    matrix.py [--own-client] SERVER[,SERVER...] SCRIPT
+    matrix.py [--own-client] SERVER[,SERVER...] SCRIPT [ARGUMENT...]
 
 SERVER is a name of SERVERS. The file learns by the environment which servers it is to take
 (lab/mysql_servers.py, lab/servers.py), and runs where their roots can be used. With --own-client
@@ -48,9 +48,9 @@ def require_version(root, program, expected):
 def main():
     arguments = sys.argv[1:]
     own_client = arguments[0] == "--own-client"
-    names, script = arguments[-2:]
+    names, *command = arguments[1:] if own_client else arguments
     environment = dict(os.environ)
-    command = [sys.executable, script]
+    command = [sys.executable, *command]
     for name in names.split(","):
         release, program, expected, variable, value = SERVERS[name]
         root = root_of(release)
