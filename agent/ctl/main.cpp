@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
-// holdfastctl: asks holdfastd one thing and shows the answer. Ends with the status that the answer
-// names (design 3.3), as the hook does.
+// holdfastctl: asks holdfastd one thing and shows the answer, and ends with the status that the
+// answer names (design 3.3), as the hook does; or looks around by itself (doctor).
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <utility>
 
 #include "base/json_codec.h"
+#include "base/process_runner.h"
 #include "ctl/drill_table.h"
 #include "ctl/options.h"
 #include "ctl/request.h"
 #include "ctl/tables.h"
+#include "doctor/doctor.h"
 
 namespace {
 
@@ -24,6 +29,7 @@ using holdfast::ctl::Reply;
 // More than the most that freeze-timeout and thaw-timeout may be set to, both together, which is
 // what a drill may take.
 constexpr auto kOuterLimit = 250s;
+constexpr auto kStatusLimit = 10s;
 
 std::string show(const CommandLine& line, const Reply& reply) {
   if (line.json) {
@@ -45,6 +51,8 @@ std::string show(const CommandLine& line, const Reply& reply) {
       return reply.line.status == 0 ? "held: thaw before max-hold is over\n" : "";
     case Command::kThaw:
       return reply.line.status == 0 ? "thawed: nothing is held\n" : "";
+    case Command::kDoctor:
+      break;
   }
   return {};
 }
@@ -52,6 +60,36 @@ std::string show(const CommandLine& line, const Reply& reply) {
 int complain(const Error& error) {
   (void)std::fprintf(stderr, "holdfastctl: %s\n", error.one_line().c_str());
   return holdfast::base::guest_exit_status(error.code());
+}
+
+int request(const CommandLine& line, holdfast::base::Verb verb) {
+  auto reply = holdfast::ctl::ask(line.socket, verb, kOuterLimit);
+  if (!reply) return complain(reply.error());
+  (void)std::fputs(show(line, *reply).c_str(), stdout);
+  if (reply->line.status != 0) {
+    (void)std::fprintf(stderr, "holdfastctl: %s\n", reply->line.text.c_str());
+  }
+  return reply->line.status;
+}
+
+int doctor(const CommandLine& line) {
+  auto reply = holdfast::ctl::ask(line.socket, holdfast::base::Verb::kStatus, kStatusLimit);
+  holdfast::base::Result<Json> status = Json::object();
+  if (!reply) {
+    status = reply.error();
+  } else if (reply->line.status != 0) {
+    status = Error(holdfast::base::ErrorCode::kRefused, reply->line.text);
+  } else {
+    status = std::move(reply->document);
+  }
+  const holdfast::doctor::World world;
+  holdfast::base::SystemProcessRunner processes;
+  const auto diagnosis = holdfast::doctor::examine(world, processes, status, ::geteuid() == 0);
+  (void)std::fputs(
+      line.json ? holdfast::base::to_document(holdfast::doctor::diagnosis_json(diagnosis)).c_str()
+                : holdfast::doctor::diagnosis_text(diagnosis).c_str(),
+      stdout);
+  return diagnosis.exit_status();
 }
 
 int run(int argc, char** argv) {
@@ -66,13 +104,7 @@ int run(int argc, char** argv) {
     return 0;
   }
   const auto verb = holdfast::ctl::spec_of(line->command).verb;
-  auto reply = holdfast::ctl::ask(line->socket, *verb, kOuterLimit);
-  if (!reply) return complain(reply.error());
-  (void)std::fputs(show(*line, *reply).c_str(), stdout);
-  if (reply->line.status != 0) {
-    (void)std::fprintf(stderr, "holdfastctl: %s\n", reply->line.text.c_str());
-  }
-  return reply->line.status;
+  return verb ? request(*line, *verb) : doctor(*line);
 }
 
 }  // namespace

@@ -44,6 +44,7 @@ std::vector<CommandSpec> command_table() {
       {Command::kCheck, "check", "prove now that every resource can be reached and may be held",
        Verb::kCheck},
       {Command::kReport, "report", "the last freeze records", Verb::kReport},
+      {Command::kDoctor, "doctor", "will a freeze from the host really work here?", std::nullopt},
   };
 }
 

@@ -14,7 +14,7 @@
 
 namespace holdfast::ctl {
 
-enum class Command { kStatus, kFreeze, kThaw, kDrill, kCheck, kReport };
+enum class Command { kStatus, kFreeze, kThaw, kDrill, kCheck, kReport, kDoctor };
 
 struct CommandSpec {
   Command command;
