@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import unittest
 
-from lab import chroot, loopfs, testing
+from lab import chroot, loopfs, packages, testing
 
 HOOK = "/etc/qemu/fsfreeze-hook"
 ASIDE = HOOK + ".distrib"
@@ -18,46 +18,11 @@ OURS = "/usr/lib/holdfast/fsfreeze-hook"
 DROP_IN = "/usr/lib/systemd/system/qemu-guest-agent.service.d/holdfast.conf"
 
 
-def our_packages():
-    """The .deb files by name, built if they are not current."""
-    # Set for a run on packages from elsewhere, such as those of a pipeline's earlier step.
-    directory = os.environ.get("HOLDFAST_PACKAGES")
-    if directory is None:
-        directory = os.path.join(testing.SOURCE, "build", "deb")
-        done = subprocess.run([os.path.join(testing.SOURCE, "deb", "build")],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900,
-                              check=False)
-        if done.returncode != 0:
-            raise RuntimeError("deb/build failed:\n" +
-                               done.stdout.decode("utf-8", "replace")[-3000:])
-    found = {}
-    for path in glob.glob(os.path.join(directory, "holdfast-*.deb")):
-        found[os.path.basename(path).split("_")[0]] = path
-    return found
-
-
-def dependencies_of(debs):
-    """What these need that is not of ours, the first of each group of alternatives."""
-    needed = set()
-    for deb in debs:
-        fields = subprocess.run(["dpkg-deb", "--field", deb, "Depends"], check=True, timeout=30,
-                                stdout=subprocess.PIPE).stdout.decode()
-        for group in fields.split(","):
-            name = re.match(r"\s*([a-z0-9.+-]+)", group.split("|")[0])
-            if name and not name.group(1).startswith("holdfast-"):
-                needed.add(name.group(1))
-    return needed
-
-
 class PackageCycle(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.debs = our_packages()
-        inside = [cls.debs[name] for name in
-                  ("holdfast-agent", "holdfast-plugin-mysql", "holdfast-plugin-postgresql",
-                   "holdfast-plugin-redis")]
-        cls.base = chroot.Base(
-            chroot.base_tar(dependencies_of(inside), keep=["qemu-guest-agent"]))
+        cls.debs = packages.ours()
+        cls.base = packages.base()
         cls.addClassCleanup(cls.base.close)
 
     def setUp(self):
@@ -146,15 +111,42 @@ class PackageCycle(unittest.TestCase):
         self.assertFalse(os.path.exists(self.root.path(DROP_IN)))
         self.assertEqual(self.root.run(["dpkg", "--verify", "qemu-guest-agent"]), "")
 
-    def test_a_purge_leaves_nothing_behind(self):
+    def test_a_purge_leaves_nothing_of_ours_behind(self):
         self.dpkg("--install", self.agent)
         os.makedirs(self.root.path("/var/lib/holdfast/records"))
-        self.root.write("/etc/holdfast/resources.d/mysql.conf", "plugin = mysql\n")
+        self.root.write("/var/lib/holdfast/records/x.json", "{}\n")
+        self.root.write("/var/lib/holdfast/freeze.json", "{}\n")
         self.dpkg("--purge", "holdfast-agent")
         self.assert_hook_is(self.stock)
         for gone in ("/etc/holdfast", "/var/lib/holdfast", "/usr/lib/holdfast",
+                     "/usr/share/holdfast",
                      "/etc/systemd/system/multi-user.target.wants/holdfastd.service"):
             self.assertFalse(os.path.lexists(self.root.path(gone)), gone)
+
+    def test_a_purge_leaves_what_is_the_administrators(self):
+        self.dpkg("--install", self.agent)
+        os.makedirs(self.root.path("/var/lib/holdfast/records"))
+        own = {"/etc/holdfast/resources.d/mysql.conf": "plugin = mysql\n",
+               "/etc/holdfast/notes": "ours\n", "/var/lib/holdfast/notes": "ours\n",
+               "/etc/qemu/fsfreeze-hook.d/local": "#!/bin/sh\n"}
+        for path, text in own.items():
+            self.root.write(path, text, 0o640)
+        output = self.dpkg("--purge", "holdfast-agent")
+        self.assertIn("/etc/holdfast/resources.d holds files of yours, which are left", output)
+        for path, text in own.items():
+            self.assertEqual(self.root.read(path), text)
+        self.assertEqual(os.listdir(self.root.path("/etc/holdfast/resources.d")), ["mysql.conf"])
+        self.assertEqual(os.listdir(self.root.path("/var/lib/holdfast")), ["notes"])
+
+    def test_a_resource_that_the_administrator_removed_does_not_come_back(self):
+        resource = "/etc/holdfast/resources.d/fsfreeze-hook-d.conf"
+        self.dpkg("--install", self.agent)
+        os.unlink(self.root.path(resource))
+        self.dpkg("--install", self.agent)
+        self.assertFalse(os.path.exists(self.root.path(resource)))
+        self.dpkg("--remove", "holdfast-agent")
+        self.dpkg("--install", self.agent)
+        self.assertFalse(os.path.exists(self.root.path(resource)))
 
     def test_a_second_installation_and_an_upgrade_change_nothing(self):
         for _ in range(3):
@@ -168,17 +160,6 @@ class PackageCycle(unittest.TestCase):
         self.dpkg("--purge", "holdfast-agent")
         self.assert_hook_is(self.stock)
 
-    def test_an_administrators_own_hook_is_kept_aside_and_comes_back(self):
-        own = "#!/bin/sh\n# of our own\nexit 0\n"
-        self.root.write(HOOK, own, 0o755)
-        output = self.dpkg("--install", self.agent)
-        self.assert_hook_is_ours()
-        self.assertEqual(self.root.read(ASIDE), own)
-        self.assertIn(f"your own {HOOK} is kept as {ASIDE} and is no longer run", output)
-        self.dpkg("--purge", "holdfast-agent")
-        self.assert_hook_is(own)
-        self.assertEqual(stat.S_IMODE(os.stat(self.root.path(HOOK)).st_mode), 0o755)
-
     def test_a_hook_put_in_place_of_ours_is_left_alone(self):
         self.dpkg("--install", self.agent)
         os.unlink(self.root.path(HOOK))
@@ -191,13 +172,79 @@ class PackageCycle(unittest.TestCase):
         self.assertEqual(self.root.read(HOOK), own)
         self.assertEqual(self.diversions(), [])
 
+    def guest_agent(self):
+        """The guest agent's own package, outside the chroot."""
+        path, = glob.glob(self.root.path("/packages/qemu-guest-agent_*.deb"))
+        return path
+
+    def newer_guest_agent(self, stock):
+        """A later version of it, with another stock hook."""
+        def edit(tree):
+            with open(tree + HOOK, "w", encoding="utf-8") as file:
+                file.write(stock)
+        newer = packages.remade(self.guest_agent(), self.root.path("/packages"), "9:99.0", edit)
+        return "/packages/" + os.path.basename(newer)
+
     def test_the_guest_agent_can_be_reinstalled_under_the_diversion(self):
         self.dpkg("--install", self.agent)
-        kept = [name for name in os.listdir(self.root.path("/packages"))
-                if name.startswith("qemu-guest-agent")]
-        self.dpkg("--install", "/packages/" + kept[0])
+        self.dpkg("--install", "/packages/" + os.path.basename(self.guest_agent()))
         self.assert_hook_is_ours()
         self.assertEqual(self.root.read(ASIDE), self.stock)
+
+    def test_an_upgrade_of_the_guest_agent_goes_to_the_hook_that_is_aside(self):
+        self.dpkg("--install", self.agent)
+        later = "#!/bin/sh\n# the stock hook of a later version\nexit 0\n"
+        self.dpkg("--install", self.newer_guest_agent(later))
+        self.assertIn("99.0", self.root.run(["dpkg-query", "-W", "qemu-guest-agent"]))
+        self.assert_hook_is_ours()
+        self.assertEqual(self.root.read(ASIDE), later)
+        # The next one of ours sees nothing in it that would be somebody's own.
+        self.assertNotIn("your own", self.dpkg("--install", self.agent))
+        self.dpkg("--purge", "holdfast-agent")
+        self.assert_hook_is(later)
+        self.assertEqual(self.root.run(["dpkg", "--verify", "qemu-guest-agent"]), "")
+
+    def test_an_upgrade_of_the_guest_agent_keeps_a_hook_of_ones_own(self):
+        own = "#!/bin/sh\n# of our own\nexit 0\n"
+        self.root.write(HOOK, own, 0o755)
+        self.dpkg("--install", self.agent)
+        self.dpkg("--force-confold", "--install", self.newer_guest_agent("#!/bin/sh\nexit 0\n"))
+        self.assert_hook_is_ours()
+        self.assertEqual(self.root.read(ASIDE), own)
+        # dpkg's own way of showing the version that was not taken.
+        os.unlink(self.root.path(ASIDE + ".dpkg-dist"))
+        self.dpkg("--purge", "holdfast-agent")
+        self.assert_hook_is(own)
+
+    def test_both_packages_come_and_go_together_in_either_order(self):
+        agent = self.agent
+        theirs = "/packages/" + os.path.basename(self.guest_agent())
+        for order in ([agent, theirs], [theirs, agent]):
+            with self.subTest(order):
+                there = ["holdfast-agent"] if self.is_there() else []
+                self.dpkg("--purge", *there, "qemu-guest-agent")
+                self.assertEqual(glob.glob(self.root.path("/etc/qemu/fsfreeze-hook*")), [])
+                self.assertEqual(self.diversions(), [])
+                self.dpkg("--install", *order)
+                self.assert_hook_is_ours()
+                self.assertEqual(self.root.read(ASIDE), self.stock)
+                self.assertTrue(os.path.exists(
+                    self.root.path("/etc/holdfast/resources.d/fsfreeze-hook-d.conf")))
+
+    def test_the_guest_agent_can_come_after_ours_was_unpacked(self):
+        self.dpkg("--purge", "qemu-guest-agent")
+        self.root.run(["dpkg", "--unpack", self.agent])
+        status, output = self.root.run(["dpkg", "--configure", "holdfast-agent"], check=False)
+        self.assertNotEqual(status, 0, output)
+        self.dpkg("--install", "/packages/" + os.path.basename(self.guest_agent()))
+        self.dpkg("--configure", "--pending")
+        self.assert_hook_is_ours()
+        self.assertEqual(self.root.read(ASIDE), self.stock)
+        self.dpkg("--purge", "holdfast-agent")
+        self.assert_hook_is(self.stock)
+
+    def is_there(self):
+        return self.root.run(["dpkg-query", "-W", "holdfast-agent"], check=False)[0] == 0
 
     def test_an_installation_that_fails_puts_everything_back(self):
         # A package that owns a file of ours: dpkg unpacks, finds it, and undoes (abort-install).

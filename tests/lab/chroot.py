@@ -9,16 +9,17 @@
 No service starts in it: there is no init, and policy-rc.d says no besides.
 """
 
-import hashlib
+import inspect
 import os
 import shutil
 import subprocess
 import tempfile
 
-from lab import testing
+from lab import archive, cache
 
-SUITE = "bookworm"
 _POLICY = "#!/bin/sh\nexit 101\n"
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C",
+               "DEBIAN_FRONTEND": "noninteractive"}
 
 
 def missing():
@@ -29,38 +30,23 @@ def missing():
     return None
 
 
-def base_tar(packages, keep=(), timeout=600):
+def base_tar(packages, keep=(), suite=archive.SUITE):
     """A tar file of a minimal Debian with these packages, cached by what went in. The .deb files of
     `keep` lie in it under /packages."""
     packages = sorted(set(packages))
-    key = "\n".join([SUITE, *packages, "keep", *sorted(keep)])
-    name = "chroot-" + hashlib.sha256(key.encode()).hexdigest()[:16] + ".tar"
-    cache = os.path.join(testing.SOURCE, "build", "cache")
-    os.makedirs(cache, exist_ok=True)
-    path = os.path.join(cache, name)
-    if os.path.exists(path):
-        return path
-    # Under a name of its own: two makers at once must not write one file. mmdebstrap takes the
-    # format
-    # from the suffix.
-    unfinished = os.path.join(cache, f"making-{os.getpid()}-{name}")
-    download = " ".join(keep)
-    argv = ["mmdebstrap", "--variant=minbase", "--quiet", "--include=" + ",".join(packages),
-            "--dpkgopt=force-unsafe-io",
-            f'--customize-hook=chroot "$1" sh -c "mkdir /packages && cd /packages && '
-            f'apt-get --quiet=2 download {download}"' if keep else "--customize-hook=:",
-            SUITE, unfinished]
-    try:
-        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=timeout, check=False)
-        if done.returncode != 0:
-            raise RuntimeError("mmdebstrap failed:\n" +
-                               done.stdout.decode("utf-8", "replace")[-3000:])
-        os.rename(unfinished, path)
-    finally:
-        if os.path.exists(unfinished):
-            os.unlink(unfinished)
-    return path
+    keep = sorted(keep)
+    key = cache.key([packages, keep, inspect.getsource(_make), archive.sources(suite)])
+    made = cache.made_once(f"chroot-{suite}-{key}",
+                           lambda work, out: _make(work, out, packages, keep, suite))
+    return os.path.join(made, "root.tar")
+
+
+def _make(work, out, packages, keep, suite):
+    options = ["--variant=minbase", "--dpkgopt=force-unsafe-io"]
+    if keep:
+        options.append('--customize-hook=chroot "$1" sh -c "mkdir /packages && cd /packages && '
+                       'apt-get --quiet=2 download ' + " ".join(keep) + '"')
+    archive.mmdebstrap(work, os.path.join(out, "root.tar"), packages, options, suite)
 
 
 class Base:
@@ -69,7 +55,7 @@ class Base:
 
     def __init__(self, tar):
         self.home = tempfile.mkdtemp(prefix="hf-chroot-")
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755,size=2G", "holdfast-test",
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755,size=4G", "holdfast-test",
                         self.home], check=True, timeout=30)
         self.root = os.path.join(self.home, "base")
         os.mkdir(self.root)
@@ -99,8 +85,9 @@ class Chroot:
                 policy.write(_POLICY)
             os.chmod(self.path("/usr/sbin/policy-rc.d"), 0o755)
             # Maintainer scripts write there; without it a plain file of that name would come to be.
-            os.mknod(self.path("/dev/null"), 0o020666, os.makedev(1, 3))
-            os.chmod(self.path("/dev/null"), 0o666)
+            for name, minor in (("null", 3), ("zero", 5), ("random", 8), ("urandom", 9)):
+                os.mknod(self.path("/dev/" + name), 0o020666, os.makedev(1, minor))
+                os.chmod(self.path("/dev/" + name), 0o666)
         except BaseException:
             self.close()
             raise
@@ -121,9 +108,7 @@ class Chroot:
     def run(self, argv, check=True, timeout=120):
         """Output and error together; RuntimeError unless it succeeds. Without `check`, a pair of
         status and output."""
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C",
-                       "DEBIAN_FRONTEND": "noninteractive"}
-        done = subprocess.run(["chroot", self.root, *argv], env=environment, timeout=timeout,
+        done = subprocess.run(["chroot", self.root, *argv], env=ENVIRONMENT, timeout=timeout,
                               check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
         output = done.stdout.decode("utf-8", "replace")
@@ -132,6 +117,23 @@ class Chroot:
         if done.returncode != 0:
             raise RuntimeError(f"'{' '.join(argv)}' ended with {done.returncode}:\n{output}")
         return output
+
+    def spawn(self, argv, user=None):
+        """A process in here that goes on; its output and error come from its `stdout`."""
+        # Asked for last, since a change of user clears it: nothing outlives the test.
+        identity = [] if user is None else [f"--reuid={user}", f"--regid={user}", "--init-groups"]
+        return subprocess.Popen(["chroot", self.root, "setpriv", *identity, "--pdeathsig=KILL",
+                                 "--", *argv], env=ENVIRONMENT, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def mount_kernel(self):
+        """/proc, for programs that look at themselves or the kernel, and memory to share."""
+        if os.path.exists(self.path("/proc/self")):
+            return
+        os.makedirs(self.path("/dev/shm"), exist_ok=True)
+        for argv in (["--bind", "/proc", self.path("/proc")],
+                     ["-t", "tmpfs", "-o", "mode=1777", "holdfast-test", self.path("/dev/shm")]):
+            subprocess.run(["mount", *argv], check=True, timeout=30)
 
     def read(self, inside):
         with open(self.path(inside), encoding="utf-8") as file:
@@ -143,5 +145,8 @@ class Chroot:
         os.chmod(self.path(inside), mode)
 
     def close(self):
+        # With all that is mounted below it.
         subprocess.run(["umount", "--lazy", self.root], check=False, timeout=30)
+        if os.path.ismount(self.root):
+            raise RuntimeError(f"'{self.root}' is still mounted")
         shutil.rmtree(self.home, ignore_errors=True)
