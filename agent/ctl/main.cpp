@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // holdfastctl: asks holdfastd one thing and shows the answer, and ends with the status that the
-// answer names (design 3.3), as the hook does; or looks around by itself (doctor).
+// answer names (design 3.3), as the hook does; or looks around by itself (setup, doctor).
 #include <unistd.h>
 
 #include <cstdio>
@@ -14,6 +14,7 @@
 #include "ctl/drill_table.h"
 #include "ctl/options.h"
 #include "ctl/request.h"
+#include "ctl/setup.h"
 #include "ctl/tables.h"
 #include "doctor/doctor.h"
 
@@ -51,6 +52,7 @@ std::string show(const CommandLine& line, const Reply& reply) {
       return reply.line.status == 0 ? "held: thaw before max-hold is over\n" : "";
     case Command::kThaw:
       return reply.line.status == 0 ? "thawed: nothing is held\n" : "";
+    case Command::kSetup:
     case Command::kDoctor:
       break;
   }
@@ -92,6 +94,17 @@ int doctor(const CommandLine& line) {
   return diagnosis.exit_status();
 }
 
+int setup(const CommandLine& line) {
+  const holdfast::ctl::SetupWish wish{line.programs, line.remove, line.yes};
+  holdfast::base::SystemProcessRunner processes;
+  const auto outcome = holdfast::ctl::run_setup(processes, wish);
+  (void)std::fputs(
+      line.json ? holdfast::base::to_document(holdfast::ctl::setup_json(outcome, wish)).c_str()
+                : holdfast::ctl::setup_text(outcome, wish).c_str(),
+      stdout);
+  return outcome.exit_status();
+}
+
 int run(int argc, char** argv) {
   auto line = holdfast::ctl::parse_command_line(argc, argv);
   if (!line) return complain(line.error());
@@ -104,7 +117,8 @@ int run(int argc, char** argv) {
     return 0;
   }
   const auto verb = holdfast::ctl::spec_of(line->command).verb;
-  return verb ? request(*line, *verb) : doctor(*line);
+  if (verb) return request(*line, *verb);
+  return line->command == Command::kSetup ? setup(*line) : doctor(*line);
 }
 
 }  // namespace

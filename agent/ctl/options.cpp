@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "base/text.h"
+#include "ctl/setup.h"
 
 namespace holdfast::ctl {
 
@@ -44,6 +45,11 @@ std::vector<CommandSpec> command_table() {
       {Command::kCheck, "check", "prove now that every resource can be reached and may be held",
        Verb::kCheck},
       {Command::kReport, "report", "the last freeze records", Verb::kReport},
+      {Command::kSetup,
+       "setup",
+       "find local servers, and make the accounts and resource files to hold them",
+       std::nullopt,
+       {"yes", "remove", "programs"}},
       {Command::kDoctor, "doctor", "will a freeze from the host really work here?", std::nullopt},
   };
 }
@@ -64,6 +70,14 @@ base::OptionTable command_line_table() {
        .type = OptionType::kPath,
        .default_value = base::kDefaultControlSocket,
        .help = "the control socket"},
+      {.name = "yes", .type = OptionType::kBool, .help = "do what would else only be shown"},
+      {.name = "remove",
+       .type = OptionType::kBool,
+       .help = "take back what was made, and nothing else"},
+      {.name = "programs",
+       .type = OptionType::kPath,
+       .default_value = kSetupDirectory,
+       .help = "where the plugins' setup programs are"},
       {.name = "help", .type = OptionType::kBool, .help = "print this text, and end"},
       {.name = "version", .type = OptionType::kBool, .help = "print the version, and end"},
   };
@@ -119,6 +133,10 @@ base::Result<CommandLine> parse_command_line(int argc, const char* const* argv) 
   line.version = given.contains("version");
   line.socket =
       given.contains("socket") ? given["socket"].as<std::string>() : base::kDefaultControlSocket;
+  line.yes = given.contains("yes");
+  line.remove = given.contains("remove");
+  line.programs = given.contains("programs") ? given["programs"].as<std::string>()
+                                             : std::string(kSetupDirectory);
   if (line.help || line.version) return line;
   const auto words = given.contains("command") ? given["command"].as<std::vector<std::string>>()
                                                : std::vector<std::string>{};

@@ -14,7 +14,7 @@
 
 namespace holdfast::ctl {
 
-enum class Command { kStatus, kFreeze, kThaw, kDrill, kCheck, kReport, kDoctor };
+enum class Command { kStatus, kFreeze, kThaw, kDrill, kCheck, kReport, kSetup, kDoctor };
 
 struct CommandSpec {
   Command command;
@@ -30,6 +30,10 @@ struct CommandLine {
   Command command = Command::kStatus;
   bool json = false;
   std::string socket;
+  // Of setup.
+  bool yes = false;
+  bool remove = false;
+  std::string programs;
   bool help = false;
   bool version = false;
 };

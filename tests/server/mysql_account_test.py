@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""What the mysql plugin says when it may not, or cannot, do its work; and the set-up script."""
+"""What the mysql plugin says when it may not, or cannot, do its work."""
 
 import os
-import subprocess
 import unittest
 
 import mysql_case
 from driver import Driver, Refused
-from lab import testing
-from mysql_case import only_here
 from plugin_case import PluginCase
 
 PASSWORD = "correct # horse"
-SETUP = os.path.join(testing.SOURCE, "plugins/mysql/holdfast-mysql-setup")
 
 
 class MysqlAccount(PluginCase):
@@ -147,47 +143,6 @@ class MysqlAccount(PluginCase):
             finally:
                 self.db.resume()
             plugin.probe()
-
-    @only_here
-    @unittest.skipUnless(os.geteuid() == 0, "the script is for root")
-    def test_the_setup_script_makes_an_account_that_can_do_the_job_and_nothing_else(self):
-        config = os.path.join(self.directory(), "resources.d", "mysql.conf")
-        command = [SETUP, f"--socket={self.db.socket}", "--user=nobody", f"--config={config}"]
-        # Twice: it may be run as often as one likes.
-        for last_line in (f"wrote '{config}'; to use it: systemctl restart holdfastd",
-                          f"'{config}' exists and stays as it is"):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-            self.assertEqual((done.returncode, done.stderr), (0, ""))
-            self.assertEqual(done.stdout.splitlines()[1:], [
-                "  CREATE USER IF NOT EXISTS 'nobody'@'localhost' IDENTIFIED VIA unix_socket;",
-                "  GRANT RELOAD, PROCESS, BINLOG MONITOR ON *.* TO 'nobody'@'localhost';",
-                last_line])
-        with open(config, encoding="utf-8") as written:
-            self.assertEqual(written.read().splitlines()[1:], [
-                "plugin = mysql", f"socket = {self.db.socket}", "user = nobody"])
-        with Driver("mysql", run_as="nobody", socket=self.db.socket, user="nobody") as plugin:
-            self.assertEqual(plugin.probe().warnings, [])
-            plugin.freeze()
-            plugin.check()
-            plugin.release()
-        self.db.run("CREATE DATABASE IF NOT EXISTS shop; CREATE TABLE IF NOT EXISTS shop.t (a INT)")
-        client = ["mariadb", "--no-defaults", f"--socket={self.db.socket}", "-e"]
-        for statement in ("SELECT * FROM shop.t", "SELECT * FROM mysql.user",
-                          "INSERT INTO shop.t VALUES (1)", "DROP TABLE shop.t", "CREATE USER x"):
-            done = subprocess.run(client + [statement], user="nobody", extra_groups=[], cwd="/",
-                                  capture_output=True, text=True, timeout=10, check=False)
-            self.assertRegex(done.stderr, "denied", statement)
-
-    def test_the_setup_script_refuses_what_it_does_not_understand(self):
-        for argument, status, line in (
-                ("--what", 64, "holdfast-mysql-setup: unknown argument '--what'"),
-                ("--user=a'b", 1, "holdfast-mysql-setup: 'a'b' is not a user name"),
-                ("--socket=x", 1, "holdfast-mysql-setup: 'x' is not an absolute path"),
-                ("--socket=/no/sock", 1, "holdfast-mysql-setup: there is no socket '/no/sock': is "
-                 "the server running? (--socket=PATH)")):
-            done = subprocess.run([SETUP, argument], capture_output=True, text=True, timeout=10,
-                                  check=False)
-            self.assertEqual((done.returncode, done.stderr.strip()), (status, line))
 
     def test_the_client_library_adds_little_memory(self):
         driver = Driver("mysql", socket=self.db.socket, user=self.db.administrator)

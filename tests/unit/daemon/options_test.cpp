@@ -53,6 +53,15 @@ TEST(HoldfastctlOptions, NeedsExactlyOneKnownCommand) {
   EXPECT_TRUE(holdfastctl({"--version"})->version);
 }
 
+TEST(HoldfastctlOptions, TakesTheOptionsOfACommandWithThatCommandAlone) {
+  const auto line = holdfastctl({"setup", "--yes", "--remove"});
+  ASSERT_TRUE(line);
+  EXPECT_TRUE(line->yes && line->remove);
+  EXPECT_FALSE(holdfastctl({"setup"})->yes);
+  EXPECT_EQ(holdfastctl({"freeze", "--yes"}).error().one_line(),
+            "--yes belongs to 'setup' (try holdfastctl --help)");
+}
+
 TEST(HoldfastctlOptions, TakesOptionsBeforeAndAfterTheVerb) {
   const auto line = holdfastctl({"--json", "status", "--socket=/s"});
   ASSERT_TRUE(line);
