@@ -81,7 +81,7 @@ Result<ReplyLine> parse_reply(std::string_view line) {
   }
   reply.name = rest.substr(1, name_end - 1);
   reply.text = printable(rest.substr(name_end + 1), kReplyLineLimit);
-  if (reply.name.empty() || (reply.status == 0) != (reply.name == "ok")) {
+  if (!is_plain_name(reply.name) || (reply.status == 0) != (reply.name == "ok")) {
     return not_ours("reply", line);
   }
   return reply;

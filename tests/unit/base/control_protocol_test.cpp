@@ -57,5 +57,10 @@ TEST(ControlReply, ThatMakesNoSenseIsRefused) {
   }
 }
 
+TEST(ControlReply, CannotBringAnEscapeSequenceInWithItsName) {
+  EXPECT_EQ(parse_reply("holdfast/1 1 \x1b[2J x").error().message(),
+            "unable to read the reply 'holdfast/1 1 \\x1b[2J x'");
+}
+
 }  // namespace
 }  // namespace holdfast::base
