@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/duration.h"
+#include "base/text.h"
 #include "core/await_calls.h"
 #include "core/mounts.h"
 
@@ -34,8 +35,9 @@ Coordinator::Coordinator(CoordinatorSettings settings, CoordinatorWorld world, R
     : settings_(std::move(settings)), world_(world), resources_(std::move(resources)) {
   if (world_.journal.left_open()) {
     state_ = State::kInterrupted;
+    const auto window = base::string_member(*world_.journal.left_open(), "window");
     world_.log.error("an earlier holdfastd ended during window {}: its holds are lost",
-                     world_.journal.left_open()->value("window", "unknown"));
+                     base::printable(window.value_or("unknown"), 64));
   }
   if (auto last = world_.journal.recent(1); !last.empty()) shown_.last = std::move(last.front());
   for (const auto& resource : resources_)
@@ -123,7 +125,7 @@ Result<void> Coordinator::freeze(const std::stop_token& given_up) {
 
 Result<void> Coordinator::thaw() {
   budget(settings_.thaw_timeout);
-  if (state_ == State::kHeld) failure_.reset();
+  failure_.reset();
   drive(Event::kThaw, {});
   if (auto failure = std::exchange(failure_, std::nullopt)) return std::move(*failure);
   return {};
@@ -213,9 +215,7 @@ Result<void> Coordinator::arm() {
 }
 
 Event Coordinator::prepare(const std::stop_token& given_up) {
-  // An earlier window whose thaw never came gives way to this one.
   const bool drill = kind_ == WindowKind::kDrill;
-  if (!drill) world_.journal.forget_left_open();
   survivors_noted_ = 0;
   window_.emplace(resources_, world_.clock, world_.bell, world_.journal.boot(),
                   drill ? 0 : world_.journal.next_sequence(), settings_.max_hold, kind_);
@@ -267,6 +267,9 @@ Event Coordinator::record() {
                       "the freeze took longer than freeze-timeout (" +
                           base::format_duration(settings_.freeze_timeout) + ")"));
   }
+  // An earlier window whose thaw never came gives way to this one.
+  owed_.reset();
+  world_.journal.replace_left_open();
   world_.log.info(
       "{}held after {} ms", run_tag(),
       std::chrono::duration_cast<Millis>(record.held->monotonic - record.begin.monotonic).count());
@@ -281,6 +284,9 @@ Event Coordinator::renew(const std::stop_token& given_up) {
   world_.log.warn("window {} had no thaw; its locks are taken over by window {}", old.id,
                   window_->id());
   unsettled_.push_back(to_json(old));
+  // Whoever was promised that window may still thaw it.
+  owed_ = Error(ErrorCode::kHoldLost,
+                "the holds were let go: a second freeze could not go on with them");
   {
     const PhaseTimer phase(window_->record(), world_.clock, "arm");
     expires_at_ = world_.clock.now() + settings_.max_hold;
@@ -346,11 +352,13 @@ void Coordinator::conclude() {
   }
   if (record.kind == WindowKind::kDrill) return conclude_drill();
   Json json = to_json(record);
-  const bool owes_thaw = state_ == State::kExpired || state_ == State::kInterrupted;
+  if (state_ == State::kExpired || state_ == State::kInterrupted) {
+    owed_ = std::exchange(failure_, std::nullopt);
+  }
   // A window whose thaw is still to come keeps its marker: if this process goes, too, the next one
   // has to know.
-  auto written =
-      owes_thaw ? world_.journal.write_last_keeping_marker(json) : world_.journal.write_last(json);
+  auto written = owes_thaw() ? world_.journal.write_last_keeping_marker(json)
+                             : world_.journal.write_last(json);
   if (!written) world_.log.warn("{}{}, continuing", run_tag(), written.error().one_line());
   {
     const std::lock_guard lock(shown_mutex_);
@@ -362,6 +370,7 @@ void Coordinator::conclude() {
 }
 
 void Coordinator::report() {
+  failure_ = std::exchange(owed_, std::nullopt);
   if (world_.journal.left_open() && !failure_) {
     failure_ = daemon_restarted();
     Json left = lost_with_its_daemon(*world_.journal.left_open());

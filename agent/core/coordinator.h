@@ -120,6 +120,7 @@ class Coordinator {
   void thaw_filesystems();
   void let_go();
   void conclude();
+  [[nodiscard]] bool owes_thaw() const { return owed_ || world_.journal.left_open(); }
   void report();
   void conclude_drill();
   // Where this window's record goes while it is held.
@@ -139,8 +140,11 @@ class Coordinator {
   std::atomic<State> state_ = State::kIdle;
   std::atomic<bool> must_end_ = false;
   std::optional<Window> window_;
-  // What came of the present call, or of the window that its thaw has yet to hear about.
+  // What came of the present call.
   std::optional<base::Error> failure_;
+  // How a window ended that was promised and has had no thaw: the next one hears it, unless another
+  // freeze has succeeded by then. One that fails takes nothing back.
+  std::optional<base::Error> owed_;
   std::size_t survivors_noted_ = 0;
   base::MonoTime expires_at_{};
   base::MonoTime budget_end_{};

@@ -16,7 +16,7 @@ using base::Json;
 using base::Result;
 
 Drilled Coordinator::drill(const std::stop_token& given_up) {
-  if (state_ != State::kIdle) {
+  if (state_ != State::kIdle || owes_thaw()) {
     return {Error(ErrorCode::kBusy, is_open(state_)
                                         ? "unable to drill: a window is open"
                                         : "unable to drill: the thaw of a window that was lost is "

@@ -56,6 +56,8 @@ class Journal {
 
   // The marker of an earlier daemon has been reported.
   void forget_left_open();
+  // It was never reported: the marker of a new window stands in its place.
+  void replace_left_open() { left_open_.reset(); }
 
   // The newest `most` records, newest first. What cannot be read is left out.
   [[nodiscard]] std::vector<base::Json> recent(std::size_t most) const;

@@ -166,6 +166,9 @@ Result<void> FakeServer::perform(FakeCall call, Deadline deadline, const std::st
   if (ending == FakeEnding::kThrowOther) throw 42;
   const std::lock_guard lock(mutex_);
   if (!outcome) return outcome;
+  if (call == FakeCall::kHold && (!server_.valid() || cut_)) {
+    return Error(ErrorCode::kUnreachable, "the session of '" + name_ + "' has gone");
+  }
   switch (call) {
     case FakeCall::kProbe:
       if (!server_.valid() || cut_) disconnect();

@@ -9,26 +9,30 @@
 
 namespace holdfast::core {
 
-CoordinatorTest::CoordinatorTest()
-    : ring_(std::make_shared<LogRing>(std::make_shared<spdlog::sinks::null_sink_mt>())),
+CoordinatorStage::CoordinatorStage(base::Millis freeze_timeout, base::Millis thaw_timeout,
+                                   base::Millis grace)
+    : freeze_timeout_(freeze_timeout),
+      thaw_timeout_(thaw_timeout),
+      grace_(grace),
+      ring_(std::make_shared<LogRing>(std::make_shared<spdlog::sinks::null_sink_mt>())),
       log_(std::make_unique<spdlog::logger>("test", ring_)) {}
 
-CoordinatorTest::~CoordinatorTest() {
+CoordinatorStage::~CoordinatorStage() {
   // A stuck call keeps its thread until it is let go.
   for (const auto& server : servers_)
     server->unstick();
   coordinator_.reset();
 }
 
-support::FakeServer& CoordinatorTest::add(const std::string& name, bool required,
-                                          std::int64_t order) {
+support::FakeServer& CoordinatorStage::add(const std::string& name, bool required,
+                                           std::int64_t order) {
   const std::string resource = "fake:" + name;
   servers_.push_back(std::make_shared<support::FakeServer>(resource, calls_));
   plans_.push_back({{resource, "fake", required, order}, servers_.back()});
   return *servers_.back();
 }
 
-Coordinator& CoordinatorTest::coordinator() {
+Coordinator& CoordinatorStage::coordinator() {
   if (coordinator_) return *coordinator_;
   journal_ =
       std::make_unique<Journal>(directory_.file("state"), directory_.file("run"), std::size_t{20});
@@ -41,7 +45,7 @@ Coordinator& CoordinatorTest::coordinator() {
         bell_, [this] { bell_.ring(); }));
   }
   coordinator_ = std::make_unique<Coordinator>(
-      CoordinatorSettings{kFreezeTimeout, kThawTimeout, kMaxHold, {"/fake"}, false, kGrace},
+      CoordinatorSettings{freeze_timeout_, thaw_timeout_, kMaxHold, {"/fake"}, false, grace_},
       CoordinatorWorld{clock_, filesystems_, dead_man_, *journal_, bell_, *log_, *ring_},
       std::move(resources));
   for (const Plan& plan : plans_)
@@ -50,7 +54,7 @@ Coordinator& CoordinatorTest::coordinator() {
   return *coordinator_;
 }
 
-void CoordinatorTest::crash() {
+void CoordinatorStage::crash() {
   // A destructor is orderly and lets go; what a crash leaves behind is put back.
   const std::string marker = directory_.file("run/window.json");
   const auto left = base::read_file(marker, 100'000);
@@ -60,18 +64,18 @@ void CoordinatorTest::crash() {
   }
 }
 
-base::Result<void> CoordinatorTest::thaw() {
+base::Result<void> CoordinatorStage::thaw() {
   auto outcome = coordinator().thaw();
   coordinator().settle();
   return outcome;
 }
 
-std::string CoordinatorTest::said(const base::Result<void>& result) {
+std::string CoordinatorStage::said(const base::Result<void>& result) {
   if (result) return "ok";
   return std::string(base::name_of(result.error().code())) + ": " + result.error().text();
 }
 
-std::vector<std::string> CoordinatorTest::locked() const {
+std::vector<std::string> CoordinatorStage::locked() const {
   std::vector<std::string> names;
   for (const auto& server : servers_) {
     if (server->is_locked()) names.push_back(server->name());
@@ -79,25 +83,25 @@ std::vector<std::string> CoordinatorTest::locked() const {
   return names;
 }
 
-base::Json CoordinatorTest::last_record() const {
+base::Json CoordinatorStage::last_record() const {
   const auto text = base::read_file(directory_.file("run/last.json"), 100'000);
   if (!text) return nullptr;
   auto json = base::parse_json(*text);
   return json ? *json : base::Json(nullptr);
 }
 
-base::Json CoordinatorTest::disk_record() const {
+base::Json CoordinatorStage::disk_record() const {
   const auto text = base::read_file(directory_.file("state/freeze.json"), 100'000);
   if (!text) return nullptr;
   auto json = base::parse_json(*text);
   return json ? *json : base::Json(nullptr);
 }
 
-bool CoordinatorTest::marker_exists() const {
+bool CoordinatorStage::marker_exists() const {
   return std::filesystem::exists(directory_.file("run/window.json"));
 }
 
-std::string CoordinatorTest::state_of(const std::string& resource) {
+std::string CoordinatorStage::state_of(const std::string& resource) {
   const base::Json status = coordinator_->status();
   for (const base::Json& entry : status["resources"]) {
     if (entry["name"] == resource) return entry["state"];

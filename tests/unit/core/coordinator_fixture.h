@@ -21,8 +21,8 @@
 
 namespace holdfast::core {
 
-class CoordinatorTest : public ::testing::Test {
- protected:
+class CoordinatorStage {
+ public:
   static constexpr base::Millis kFreezeTimeout{300};
   static constexpr base::Millis kThawTimeout{300};
   static constexpr base::Millis kMaxHold{60'000};
@@ -31,8 +31,11 @@ class CoordinatorTest : public ::testing::Test {
   // Nothing may take longer, whatever hangs.
   static constexpr base::Millis kLongest{3000};
 
-  CoordinatorTest();
-  ~CoordinatorTest() override;
+  CoordinatorStage() : CoordinatorStage(kFreezeTimeout, kThawTimeout, kGrace) {}
+  CoordinatorStage(base::Millis freeze_timeout, base::Millis thaw_timeout, base::Millis grace);
+  CoordinatorStage(const CoordinatorStage&) = delete;
+  CoordinatorStage& operator=(const CoordinatorStage&) = delete;
+  ~CoordinatorStage();
 
   // Adds the server "fake:NAME"; before the first call of coordinator().
   support::FakeServer& add(const std::string& name, bool required = true, std::int64_t order = 0);
@@ -71,6 +74,9 @@ class CoordinatorTest : public ::testing::Test {
     std::shared_ptr<support::FakeServer> server;
   };
 
+  const base::Millis freeze_timeout_;
+  const base::Millis thaw_timeout_;
+  const base::Millis grace_;
   base::SystemProcessRunner processes_;
   Bell bell_;
   std::vector<Plan> plans_;
@@ -79,5 +85,7 @@ class CoordinatorTest : public ::testing::Test {
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Coordinator> coordinator_;
 };
+
+class CoordinatorTest : public ::testing::Test, public CoordinatorStage {};
 
 }  // namespace holdfast::core

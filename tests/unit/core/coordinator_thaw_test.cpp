@@ -282,7 +282,7 @@ TEST_F(CoordinatorThaw, ExtendsWhatIsBoundedOnTheServerWhenASecondFreezeTakesItO
   EXPECT_EQ(said(thaw()), "ok");
 }
 
-TEST_F(CoordinatorThaw, IsNotOwedAfterASecondFreezeCouldNotExtendAHold) {
+TEST_F(CoordinatorThaw, IsStillOwedAfterASecondFreezeCouldNotExtendAHold) {
   add("a");
   add("b").script(FakeCall::kExtend, FakeEnding::kFail);
   ASSERT_EQ(said(freeze()), "ok");
@@ -290,10 +290,10 @@ TEST_F(CoordinatorThaw, IsNotOwedAfterASecondFreezeCouldNotExtendAHold) {
             "hold-failed: unable to go on with the locks of the last freeze: "
             "unable to extend 'fake:b': access denied");
   EXPECT_EQ(locked(), Names{});
-  EXPECT_EQ(said(thaw()), "ok");
+  EXPECT_EQ(thaw().error().code(), ErrorCode::kHoldLost);
 }
 
-TEST_F(CoordinatorThaw, IsNotOwedAfterASecondFreezeFoundTheLocksLost) {
+TEST_F(CoordinatorThaw, IsStillOwedAfterASecondFreezeFoundTheLocksLost) {
   add("a");
   add("b");
   ASSERT_EQ(said(freeze()), "ok");
@@ -302,6 +302,33 @@ TEST_F(CoordinatorThaw, IsNotOwedAfterASecondFreezeFoundTheLocksLost) {
             "hold-failed: unable to go on with the locks of the last freeze: "
             "'fake:a' moved from lsn 100 to lsn 101");
   EXPECT_EQ(locked(), Names{});
+  EXPECT_TRUE(marker_exists());
+  // The first freeze was promised a window until its thaw.
+  EXPECT_EQ(said(thaw()),
+            "hold-lost: the holds were let go: a second freeze could not go on with them");
+  EXPECT_EQ(said(thaw()), "ok");
+}
+
+TEST_F(CoordinatorThaw, IsStillOwedAfterAFreezeThatFailed) {
+  add("a");
+  ASSERT_EQ(said(freeze()), "ok");
+  clock_.advance(kMaxHold);
+  coordinator().expire();
+  servers_[0]->script(FakeCall::kHold, FakeEnding::kFail);
+  EXPECT_EQ(freeze().error().code(), ErrorCode::kHoldFailed);
+  EXPECT_TRUE(marker_exists());
+  EXPECT_EQ(thaw().error().code(), ErrorCode::kWindowExpired);
+  EXPECT_EQ(said(thaw()), "ok");
+}
+
+TEST_F(CoordinatorThaw, AfterACrashIsStillOwedAfterAFreezeThatFailed) {
+  add("a");
+  ASSERT_EQ(said(freeze()), "ok");
+  crash();
+  coordinator();
+  servers_[0]->script(FakeCall::kHold, FakeEnding::kFail);
+  EXPECT_EQ(freeze().error().code(), ErrorCode::kHoldFailed);
+  EXPECT_EQ(thaw().error().code(), ErrorCode::kDaemonRestarted);
   EXPECT_EQ(said(thaw()), "ok");
 }
 
@@ -318,6 +345,19 @@ TEST_F(CoordinatorThaw, AfterACrashSaysThatTheHoldsWereLost) {
   EXPECT_EQ(disk_record()["verdict"]["code"], "daemon-restarted");
   EXPECT_FALSE(filesystems_.is_armed());
   EXPECT_EQ(said(thaw()), "ok");
+}
+
+TEST_F(CoordinatorThaw, AfterACrashIsOwedWhateverTheMarkerHolds) {
+  add("a");
+  for (const char* left : {"", "{", "[]", "{\"window\": 3}", "{\"boot\": null}"}) {
+    coordinator();
+    ASSERT_TRUE(
+        base::write_file(directory_.file("run/window.json"), left, 0644, base::Durable::kNo));
+    crash();
+    EXPECT_EQ(coordinator().state(), State::kInterrupted) << left;
+    EXPECT_EQ(thaw().error().code(), ErrorCode::kDaemonRestarted) << left;
+    EXPECT_EQ(said(thaw()), "ok") << left;
+  }
 }
 
 TEST_F(CoordinatorThaw, AfterACrashIsNotOwedOnceANewFreezeHasSucceeded) {

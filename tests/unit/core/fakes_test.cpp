@@ -108,6 +108,16 @@ TEST_F(FakePluginTest, LosesTheLockWithTheSession) {
   EXPECT_EQ((*hold)->check(soon()).error().code(), ErrorCode::kHoldLost);
 }
 
+TEST_F(FakePluginTest, HoldsNothingWithoutASession) {
+  EXPECT_EQ(plugin_.hold({"w"}, soon(), {}).error().code(), ErrorCode::kUnreachable);
+  ASSERT_TRUE(plugin_.probe(soon(), {}));
+  server_->close_session();
+  EXPECT_EQ(plugin_.hold({"w"}, soon(), {}).error().text(), "the session of 's' has gone");
+  EXPECT_FALSE(server_->is_locked());
+  ASSERT_TRUE(plugin_.probe(soon(), {}));
+  EXPECT_TRUE(plugin_.hold({"w"}, soon(), {}));
+}
+
 TEST_F(FakePluginTest, ReleasesInTheDestructorOfTheHold) {
   ASSERT_TRUE(plugin_.probe(soon(), {}));
   { ASSERT_TRUE(plugin_.hold({"w"}, soon(), {})); }
@@ -115,6 +125,7 @@ TEST_F(FakePluginTest, ReleasesInTheDestructorOfTheHold) {
 }
 
 TEST_F(FakePluginTest, EndsEachCallAsItWasToldTo) {
+  ASSERT_TRUE(plugin_.probe(soon(), {}));
   server_->script(FakeCall::kPrepare, FakeEnding::kFail);
   EXPECT_EQ(plugin_.prepare({"w"}, soon(), {}).error().code(), ErrorCode::kRefused);
   server_->script(FakeCall::kPrepare, FakeEnding::kMisconfigure);
@@ -128,6 +139,7 @@ TEST_F(FakePluginTest, EndsEachCallAsItWasToldTo) {
   std::stop_source stop;
   (void)stop.request_stop();
   EXPECT_EQ(plugin_.prepare({"w"}, soon(), stop.get_token()).error().code(), ErrorCode::kCancelled);
+  ASSERT_TRUE(plugin_.probe(soon(), {}));
   server_->script(FakeCall::kHold, FakeEnding::kNothing);
   EXPECT_EQ(*plugin_.hold({"w"}, soon(), {}), nullptr);
   EXPECT_FALSE(server_->is_locked());
