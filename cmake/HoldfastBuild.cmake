@@ -35,7 +35,11 @@ add_link_options(-Wl,-z,relro -Wl,-z,now)
 
 set(HOLDFAST_SANITIZE "" CACHE STRING "sanitizers to build with, for example address,undefined")
 if(HOLDFAST_SANITIZE)
-  add_compile_options(-fsanitize=${HOLDFAST_SANITIZE} -fno-omit-frame-pointer)
+  # Line tables are all that a report needs, and a little optimisation builds no slower than none.
+  add_compile_options(-fsanitize=${HOLDFAST_SANITIZE} -fno-omit-frame-pointer -O1 -g1)
+  if(HOLDFAST_SANITIZE MATCHES undefined)
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
   add_link_options(-fsanitize=${HOLDFAST_SANITIZE})
 endif()
 
