@@ -43,6 +43,11 @@ if(HOLDFAST_SANITIZE)
   add_link_options(-fsanitize=${HOLDFAST_SANITIZE})
 endif()
 
+option(HOLDFAST_FUZZ "build the fuzz targets with libFuzzer; needs clang" OFF)
+if(HOLDFAST_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 option(HOLDFAST_COVERAGE "instrument for coverage" OFF)
 if(HOLDFAST_COVERAGE)
   add_compile_options(--coverage -O0)
