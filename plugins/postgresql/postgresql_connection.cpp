@@ -119,7 +119,8 @@ Error PostgresqlConnection::server_error(const PGresult* result) {
   }
   if (sql_state_.empty())
     return {ErrorCode::kUnreachable, first_line(PQresultErrorMessage(result))};
-  return {code_for_state(sql_state_), field(PG_DIAG_MESSAGE_PRIMARY) + " (" + sql_state_ + ")"};
+  return Error(code_for_state(sql_state_), field(PG_DIAG_MESSAGE_PRIMARY) + " (" + sql_state_ + ")")
+      .with_hint(field(PG_DIAG_MESSAGE_HINT));
 }
 
 int PostgresqlConnection::fd() const {

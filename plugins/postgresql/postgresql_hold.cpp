@@ -16,6 +16,8 @@ using base::ErrorCode;
 using base::Result;
 
 constexpr base::Millis kLastResortTime{1000};
+// The record is for small files; with more tablespaces than fit in, those on the disk have to do.
+constexpr std::size_t kReportedSize = 16384;
 
 }  // namespace
 
@@ -42,14 +44,21 @@ std::string difference(const ServerState& before, const ServerState& after) {
   return {};
 }
 
-PostgresqlHold::PostgresqlHold(PostgresqlSession& session, std::string resource, ServerState state,
-                               std::optional<RunningBackup> backup)
+std::string version_shown(const ServerFacts& facts, const ServerState& state) {
+  return facts.version_text + (state.in_recovery ? ", standby" : "");
+}
+
+PostgresqlHold::PostgresqlHold(PostgresqlSession& session, LabelKeeper& keeper,
+                               std::string resource, ServerState state,
+                               std::optional<RunningBackup> backup, std::string warning)
     : session_(session),
+      keeper_(keeper),
       resource_(std::move(resource)),
       state_(std::move(state)),
       backup_(std::move(backup)),
-      identity_{"PostgreSQL", session.facts().version_text, state_.system_id + "@" + state_.started,
-                std::to_string(state_.session_id)},
+      warning_(std::move(warning)),
+      identity_{"PostgreSQL", version_shown(session.facts(), state_),
+                state_.system_id + "@" + state_.started, std::to_string(state_.session_id)},
       position_(position_at(state_)) {}
 
 PostgresqlHold::~PostgresqlHold() {
@@ -64,43 +73,74 @@ api::Position PostgresqlHold::position_at(const ServerState& state) const {
   return position;
 }
 
+api::Position PostgresqlHold::details() const {
+  return {{"mode", backup_ ? "backup" : "checkpoint"},
+          {"role", state_.in_recovery ? "standby" : "primary"}};
+}
+
+std::vector<std::string> PostgresqlHold::warnings() const {
+  if (warning_.empty()) return {};
+  return {warning_};
+}
+
 Error PostgresqlHold::lost(Error cause) const {
   return Error(ErrorCode::kHoldLost, "the session on '" + resource_ + "' was lost")
       .caused_by(std::move(cause));
 }
 
+Error PostgresqlHold::session_gone() const {
+  return {ErrorCode::kHoldLost,
+          "the server has ended session " + std::to_string(state_.session_id)};
+}
+
 Result<api::Position> PostgresqlHold::check(Deadline deadline) {
+  proven_ = false;
   if (released_) return lost(Error(ErrorCode::kHoldLost, "it is released already"));
   if (session_.hung_up()) {
-    return lost(Error(ErrorCode::kHoldLost,
-                      "the server has ended session " + std::to_string(state_.session_id)));
+    return lost(session_gone());
   }
   auto now = session_.state({.deadline = deadline});
   if (!now) return lost(std::move(now).error());
   const std::string changed = difference(state_, *now);
   if (!changed.empty()) return lost(Error(ErrorCode::kHoldLost, changed));
+  proven_ = true;
   return position_at(*now);
 }
 
 Result<void> PostgresqlHold::release(Deadline deadline) {
   if (std::exchange(released_, true)) return {};
-  // The end of a session ends its backup; that it was lost is check()'s to say.
-  if (!session_.usable() || session_.hung_up()) {
-    session_.close();
-    return {};
+  const bool gone = !session_.usable() || session_.hung_up();
+  if (gone) session_.close();
+  // The end of a session ends its backup. That it was lost is check()'s to say, unless it has
+  // already found it in order.
+  if (!backup_ || (gone && !proven_)) return {};
+  Result<void> kept = session_gone();
+  if (!gone) {
+    auto stop = session_.backup_stop({.deadline = deadline});
+    kept = stop ? keep(*stop, deadline) : Result<void>(std::move(stop).error());
+    if (!stop) session_.close();
   }
-  if (!backup_) return {};
-  auto failed = [&](Error cause) {
-    return base::wrap(std::move(cause), "unable to keep the backup label of '" + resource_ + "'")
-        .with_hint("the snapshot restores without it; only archived WAL can't be applied to it");
+  if (kept) return {};
+  return base::wrap(std::move(kept).error(),
+                    "unable to keep the backup label of '" + resource_ + "'")
+      .with_hint("the snapshot restores without it; only archived WAL can't be applied to it");
+}
+
+Result<void> PostgresqlHold::keep(const BackupStop& stop, Deadline deadline) {
+  report_.position = {{"backup-stop-lsn", stop.lsn}};
+  if (!stop.wal_file.empty()) report_.position.emplace_back("backup-stop-wal-file", stop.wal_file);
+  if (stop.label.size() + stop.tablespace_map.size() <= kReportedSize) {
+    report_.files.emplace_back("backup_label", stop.label);
+    if (!stop.tablespace_map.empty()) {
+      report_.files.emplace_back("tablespace_map", stop.tablespace_map);
+    }
+  }
+  const auto write = [backup = *backup_, stop] {
+    return write_backup_files(backup.state_directory, backup.window, stop, backup.labels_kept);
   };
-  auto stop = session_.backup_stop({.deadline = deadline});
-  if (!stop) {
-    session_.close();
-    return failed(std::move(stop).error());
-  }
-  auto written = write_backup_files(backup_->state_directory, backup_->window, *stop);
-  if (!written) return failed(std::move(written).error());
+  if (auto written = keeper_.keep(write, deadline); !written) return written;
+  report_.position.emplace_back("backup-files",
+                                backup_directory(backup_->state_directory, backup_->window));
   return {};
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "postgresql/postgresql_plugin.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/text.h"
@@ -15,8 +16,17 @@ using base::ErrorCode;
 using base::Result;
 
 constexpr int kVersion15 = 150000;
+constexpr base::Millis kIdleAnswer{3000};
+constexpr const char* kNoCheckpoint = "unable to run CHECKPOINT: ";
+constexpr const char* kOldFunctions =
+    "pg_start_backup(text, boolean, boolean), pg_stop_backup(boolean, boolean)";
 
-std::string connect_hint(ErrorCode code) {
+std::string connect_hint(const Error& cause) {
+  const ErrorCode code = cause.code();
+  for (const char* word : {"SSL", "certificate"}) {
+    if (cause.text().find(word) == std::string::npos) continue;
+    return "do 'sslrootcert', 'sslcert' and 'sslkey' fit this server?";
+  }
   if (code == ErrorCode::kPermission) {
     return "does the role exist? /usr/lib/holdfast/holdfast-postgresql-setup makes it";
   }
@@ -45,7 +55,11 @@ Result<ServerState> PostgresqlPlugin::connect(const Patience& patience) {
   // An interrupt from before this call has had its effect: the session is shut down.
   waker_.reset();
   if (session_.usable() && !session_.hung_up()) {
-    auto state = session_.state(patience);
+    // One that does not answer, as its backend hangs or a network drops what is sent, must not use
+    // up the time of the one that takes its place.
+    const Deadline answer_by =
+        Deadline::in(std::min<base::Millis>(kIdleAnswer, patience.deadline.remaining() / 3));
+    auto state = session_.state({.deadline = answer_by, .stop = patience.stop});
     if (state) return state;
   }
   session_.close();
@@ -56,10 +70,10 @@ Result<ServerState> PostgresqlPlugin::connect(const Patience& patience) {
     session_.close();
     begun = std::move(state).error();
   }
-  const ErrorCode code = begun.error().code();
-  return Error(code, "unable to connect to '" + context().resource + "' at '" +
-                         base::printable(settings_.target) + "'")
-      .with_hint(connect_hint(code))
+  const std::string hint = connect_hint(begun.error());
+  return Error(begun.error().code(), "unable to connect to '" + context().resource + "' at '" +
+                                         base::printable(settings_.target) + "'")
+      .with_hint(hint)
       .caused_by(std::move(begun).error());
 }
 
@@ -78,21 +92,27 @@ Result<std::vector<std::string>> PostgresqlPlugin::check_privileges() const {
       return modern ? lacks("EXECUTE on pg_backup_start and pg_backup_stop",
                             "EXECUTE ON FUNCTION pg_backup_start, pg_backup_stop")
                     : lacks("EXECUTE on pg_start_backup and pg_stop_backup",
-                            "EXECUTE ON FUNCTION pg_start_backup(text, boolean, boolean), "
-                            "pg_stop_backup(boolean, boolean)");
+                            std::string("EXECUTE ON FUNCTION ") + kOldFunctions);
     }
     if (!facts.archives) {
       warnings.emplace_back("archive_mode is off: mode 'backup' is of use only with archived WAL");
     }
   } else if (!facts.may_checkpoint && modern) {
     return lacks("pg_checkpoint", "pg_checkpoint");
-  } else if (!facts.may_checkpoint) {
+  } else if (!facts.may_checkpoint && !facts.may_back_up) {
     warnings.push_back("role " + role + " may not run CHECKPOINT (before PostgreSQL 15 only a " +
-                       "superuser may): a restored snapshot takes longer to start");
+                       "superuser may), nor pg_start_backup, which would do as well: a restored " +
+                       "snapshot takes longer to start (GRANT EXECUTE ON FUNCTION " +
+                       kOldFunctions + " TO " + role + ")");
   }
-  if (!checkpoint_problem_.empty()) {
-    warnings.push_back("the last snapshot has no fresh checkpoint and takes longer to start: " +
-                       checkpoint_problem_);
+  if (facts.in_the_clear) {
+    warnings.emplace_back(
+        "the connection goes over a network and is not encrypted (sslmode = verify-full)");
+  }
+  if (!checkpoint_problem_.empty() && (facts.may_checkpoint || facts.may_back_up)) {
+    warnings.push_back(
+        std::string("the last snapshot has no fresh checkpoint and takes longer to start: ") +
+        kNoCheckpoint + checkpoint_problem_);
   }
   return warnings;
 }
@@ -106,20 +126,25 @@ Result<api::ProbeReport> PostgresqlPlugin::probe(Deadline deadline, std::stop_to
     return std::move(warnings).error();
   }
   return api::ProbeReport{
-      {"PostgreSQL", session_.facts().version_text, state->system_id + "@" + state->started,
-       std::to_string(state->session_id)},
+      {"PostgreSQL", version_shown(session_.facts(), *state),
+       state->system_id + "@" + state->started, std::to_string(state->session_id)},
       std::move(*warnings)};
 }
 
 Result<void> PostgresqlPlugin::run_checkpoint(const Patience& patience) {
   checkpoint_problem_.clear();
-  if (!session_.facts().may_checkpoint) return {};
-  const Deadline deadline =
-      Deadline::in(settings_.checkpoint_timeout).earlier_of(patience.deadline);
+  const ServerFacts& facts = session_.facts();
+  if (!facts.may_checkpoint && (facts.version >= kVersion15 || !facts.may_back_up)) {
+    checkpoint_problem_ = "role " + quoted_role(facts.role) + " may not run it";
+    return {};
+  }
+  // A third is left for the rest of the freeze, which must not fail for a slow checkpoint.
+  const Deadline deadline = Deadline::in(
+      std::min<base::Millis>(settings_.checkpoint_timeout, patience.deadline.remaining() * 2 / 3));
   auto done = session_.checkpoint({.deadline = deadline, .stop = patience.stop});
   if (done) return {};
   if (done.error().code() == ErrorCode::kCancelled && patience.stop.stop_requested()) return done;
-  checkpoint_problem_ = "unable to run CHECKPOINT: " + done.error().text();
+  checkpoint_problem_ = done.error().text();
   if (session_.usable()) return {};
   // The session did not answer the cancel. Nothing was held by it; a new one does as well.
   auto connected = connect(patience);
@@ -143,7 +168,9 @@ Result<void> PostgresqlPlugin::prepare(const api::Window& window, Deadline deadl
     session_.close();
     return unable("start a backup of", std::move(started).error());
   }
-  backup_ = RunningBackup{std::move(*started), window.id, context().state_directory};
+  checkpoint_problem_.clear();
+  backup_ = RunningBackup{std::move(*started), window.id, context().state_directory,
+                          settings_.labels_kept};
   return {};
 }
 
@@ -160,8 +187,13 @@ Result<std::unique_ptr<api::Hold>> PostgresqlPlugin::hold(const api::Window&, De
   }
   auto state = session_.state({.deadline = deadline, .stop = std::move(stop)});
   if (!state) return failed(std::move(state).error());
-  return std::make_unique<PostgresqlHold>(session_, context().resource, std::move(*state),
-                                          std::exchange(backup_, std::nullopt));
+  std::string warning;
+  if (!checkpoint_problem_.empty()) {
+    warning =
+        std::string(kNoCheckpoint) + checkpoint_problem_ + ", continuing: recovery takes longer";
+  }
+  return std::make_unique<PostgresqlHold>(session_, keeper_, context().resource, std::move(*state),
+                                          std::exchange(backup_, std::nullopt), std::move(warning));
 }
 
 void PostgresqlPlugin::rollback(Deadline deadline) {

@@ -5,7 +5,8 @@
 // same server was there from before the freeze until after the thaw (postgresql_hold.h).
 //
 //   mode = checkpoint   prepare() runs CHECKPOINT; one that takes longer than checkpoint-timeout is
-//                       given up, and the freeze goes on: recovery then takes longer, no more
+//                       given up, and the freeze goes on: recovery then takes longer, no more. It
+//                       never uses up the time of the freeze
 //   mode = backup       prepare() starts a non-exclusive backup (an immediate checkpoint as well),
 //                       which the session carries to the thaw; release() ends it and keeps the
 //                       label. Of use only with archived WAL. Failing to start it fails the freeze.
@@ -29,7 +30,7 @@ namespace holdfast::postgresql {
 class PostgresqlPlugin final : public api::Plugin {
  public:
   explicit PostgresqlPlugin(api::PluginContext context)
-      : Plugin(std::move(context)), session_(waker_) {}
+      : Plugin(std::move(context)), session_(waker_), keeper_(waker_) {}
 
   [[nodiscard]] base::OptionTable option_table() const override {
     return postgresql_option_table();
@@ -57,6 +58,7 @@ class PostgresqlPlugin final : public api::Plugin {
   PostgresqlSettings settings_;
   base::Waker waker_;
   PostgresqlSession session_;
+  LabelKeeper keeper_;
   std::optional<RunningBackup> backup_;
   // Why the last checkpoint was not done; empty if it was. The next probe() tells.
   std::string checkpoint_problem_;

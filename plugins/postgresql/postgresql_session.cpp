@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "postgresql/postgresql_session.h"
 
+#include <algorithm>
 #include <charconv>
+#include <string_view>
 
 #include "base/text.h"
+#include "postgresql/log_position.h"
 
 namespace holdfast::postgresql {
 
@@ -25,10 +28,25 @@ std::string value(const PgResult& result, int column) {
   return PQgetvalue(result.get(), 0, column);
 }
 
-int number(const std::string& text) {
-  int result = 0;
+template <typename Number>
+Number number(std::string_view text) {
+  Number result = 0;
   std::from_chars(text.data(), text.data() + text.size(), result);
   return result;
+}
+
+// "START TIMELINE: 3" of a backup label; every version since 11 writes it.
+std::uint32_t timeline_of_label(std::string_view label) {
+  constexpr std::string_view kHeading = "\nSTART TIMELINE: ";
+  const std::size_t at = label.find(kHeading);
+  if (at == std::string_view::npos) return 0;
+  return number<std::uint32_t>(label.substr(at + kHeading.size()));
+}
+
+// Not a unix socket, and not this very machine.
+bool is_remote(const char* address) {
+  const std::string_view text = address == nullptr ? "" : address;
+  return !text.empty() && text.front() != '/' && !text.starts_with("127.") && text != "::1";
 }
 
 Keywords with_session_settings(Keywords keywords) {
@@ -67,20 +85,23 @@ void PostgresqlSession::cancel() {
 Result<void> PostgresqlSession::begin(const Keywords& connect, const Patience& patience) {
   connect_ = connect;
   auto opened = open(with_session_settings(connect), patience);
-  // idle_session_timeout came with 14, transaction_timeout with 17; log_statement is for
-  // superusers.
-  for (const char* setting :
-       {"idle_session_timeout = 0", "transaction_timeout = 0", "log_statement = none"}) {
-    if (opened) opened = set_if_known(setting, patience);
-  }
+  if (opened) opened = outlast_the_window(patience);
   if (opened) opened = learn_facts(patience);
   if (!opened) close();
   return opened;
 }
 
-Result<void> PostgresqlSession::set_if_known(const char* setting, const Patience& patience) {
-  auto set = ask(std::string("SET SESSION ") + setting, patience);
-  if (!set && !usable()) return std::move(set).error();
+Result<void> PostgresqlSession::outlast_the_window(const Patience& patience) {
+  // idle_session_timeout came with 14, transaction_timeout with 17, and log_statement is for
+  // superusers. Asked like this, no version and no role answers with an error, which would stand in
+  // the server's log for every connection.
+  auto set =
+      ask("SELECT set_config(name, CASE vartype WHEN 'enum' THEN 'none' ELSE '0' END, false) "
+          "FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout') "
+          "OR name = 'log_statement' "
+          "AND (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)",
+          patience);
+  if (!set) return std::move(set).error();
   return {};
 }
 
@@ -100,7 +121,8 @@ Result<void> PostgresqlSession::learn_facts(const Patience& patience) {
           "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user), " +
               checkpoint + ", has_function_privilege('" + start +
               "', 'EXECUTE') AND has_function_privilege('" + stop +
-              "', 'EXECUTE'), current_setting('archive_mode') <> 'off'",
+              "', 'EXECUTE'), current_setting('archive_mode') <> 'off', "
+              "pg_size_bytes(current_setting('wal_segment_size'))",
           patience);
   if (!answer) return std::move(answer).error();
   facts_.version_text = base::printable(value(*answer, 0), 100);
@@ -109,6 +131,9 @@ Result<void> PostgresqlSession::learn_facts(const Patience& patience) {
   facts_.may_checkpoint = facts_.superuser || value(*answer, 3) == "t";
   facts_.may_back_up = value(*answer, 4) == "t";
   facts_.archives = value(*answer, 5) == "t";
+  facts_.segment_size =
+      std::max<std::uint64_t>(number<std::uint64_t>(value(*answer, 6)), 1U << 20U);
+  facts_.in_the_clear = PQsslInUse(handle()) == 0 && is_remote(PQhostaddr(handle()));
   return {};
 }
 
@@ -116,7 +141,9 @@ Result<ServerState> PostgresqlSession::state(const Patience& patience) {
   auto answer = ask(
       "SELECT (SELECT system_identifier FROM pg_control_system()), "
       "extract(epoch FROM pg_postmaster_start_time()), "
-      "(SELECT timeline_id FROM pg_control_checkpoint()), "
+      // The checkpoint's timeline is still the old one for a while after a promotion.
+      "CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint()) "
+      "ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END, "
       "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, "
       "pg_backend_pid(), pg_is_in_recovery()",
       patience);
@@ -125,14 +152,31 @@ Result<ServerState> PostgresqlSession::state(const Patience& patience) {
                      .started = base::printable(value(*answer, 1), 32),
                      .timeline = base::printable(value(*answer, 2), 16),
                      .lsn = base::printable(value(*answer, 3), 32),
-                     .session_id = number(value(*answer, 4)),
+                     .session_id = number<int>(value(*answer, 4)),
                      .in_recovery = value(*answer, 5) == "t"};
 }
 
 Result<void> PostgresqlSession::checkpoint(const Patience& patience) {
-  auto answer = ask("CHECKPOINT", patience);
-  if (!answer) return std::move(answer).error();
-  return {};
+  if (facts_.may_checkpoint) {
+    auto answer = ask("CHECKPOINT", patience);
+    if (!answer) return std::move(answer).error();
+    return {};
+  }
+  auto started = backup_start("holdfast checkpoint", patience);
+  base::Result<void> done;
+  if (!started) {
+    done = std::move(started).error();
+    // A refusal leaves nothing; a start that was given up may have come through.
+    if (done.error().code() != ErrorCode::kTimedOut &&
+        done.error().code() != ErrorCode::kCancelled) {
+      return done;
+    }
+  } else if (auto stopped = backup_stop(patience); !stopped) {
+    done = std::move(stopped).error();
+  }
+  // The end of the session ends a backup that is left.
+  if (!done) close();
+  return done;
 }
 
 Result<std::string> PostgresqlSession::backup_start(const std::string& label,
@@ -151,7 +195,11 @@ Result<BackupStop> PostgresqlSession::backup_stop(const Patience& patience) {
           : "SELECT lsn, labelfile, spcmapfile FROM pg_stop_backup(false, false)";
   auto answer = ask(statement, patience);
   if (!answer) return std::move(answer).error();
-  return BackupStop{base::printable(value(*answer, 0), 32), value(*answer, 1), value(*answer, 2)};
+  BackupStop stop{base::printable(value(*answer, 0), 32), {}, value(*answer, 1), value(*answer, 2)};
+  const auto lsn = parse_lsn(stop.lsn);
+  const std::uint32_t timeline = timeline_of_label(stop.label);
+  if (lsn && timeline != 0) stop.wal_file = wal_file_of(timeline, *lsn, facts_.segment_size);
+  return stop;
 }
 
 }  // namespace holdfast::postgresql

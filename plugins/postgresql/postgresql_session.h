@@ -25,7 +25,9 @@ struct ServerFacts {
   std::string role;
   int session_id = 0;  // the backend's pid
   bool superuser = false;
-  bool may_checkpoint = false;
+  std::uint64_t segment_size = 0;  // of a file of the write-ahead log
+  bool in_the_clear = false;       // over a network, and not encrypted
+  bool may_checkpoint = false;     // by the statement
   bool may_back_up = false;
   bool archives = false;
 };
@@ -40,9 +42,10 @@ struct ServerState {
   bool in_recovery = false;
 };
 
-// What pg_backup_stop() returns.
+// What pg_backup_stop() returns, and the file of the write-ahead log that `lsn` is in.
 struct BackupStop {
   std::string lsn;
+  std::string wal_file;
   std::string label;
   std::string tablespace_map;
 };
@@ -58,6 +61,8 @@ class PostgresqlSession : public PostgresqlConnection {
   [[nodiscard]] const ServerFacts& facts() const { return facts_; }
 
   [[nodiscard]] base::Result<ServerState> state(const Patience& patience);
+  // Before 15, CHECKPOINT is for superusers alone; for others the beginning of a backup, which may
+  // be granted, does one just as well, and the backup is ended at once.
   [[nodiscard]] base::Result<void> checkpoint(const Patience& patience);
   // A non-exclusive backup, begun with an immediate checkpoint; its start LSN. It lasts until
   // backup_stop() or the end of the session, and leaves nothing on the server's disk.
@@ -69,7 +74,7 @@ class PostgresqlSession : public PostgresqlConnection {
  private:
   [[nodiscard]] base::Result<PgResult> ask(const std::string& statement, const Patience& patience,
                                            const std::vector<std::string>& parameters = {});
-  [[nodiscard]] base::Result<void> set_if_known(const char* setting, const Patience& patience);
+  [[nodiscard]] base::Result<void> outlast_the_window(const Patience& patience);
   [[nodiscard]] base::Result<void> learn_facts(const Patience& patience);
   void cancel();
 

@@ -5,6 +5,7 @@
 // Threads: plain values, made on the main thread before any session exists.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,12 +23,13 @@ struct PostgresqlSettings {
   std::string target;  // for messages
   Mode mode = Mode::kCheckpoint;
   base::Millis checkpoint_timeout{0};
+  std::size_t labels_kept = 0;
 };
 
 [[nodiscard]] base::OptionTable postgresql_option_table();
 
 // kConfiguration for what does not make sense together, kPermission and kNotFound for a password
-// file that is open to others or can't be read.
+// or service file that is open to others or can't be read.
 [[nodiscard]] base::Result<PostgresqlSettings> read_postgresql_settings(
     const base::Options& options);
 

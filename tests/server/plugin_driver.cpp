@@ -131,7 +131,9 @@ class Driver {
     }
     if (verb == "release") {
       const auto done = hold_->release(deadline);
-      return done ? Json{{"ok", true}} : answer_for(done.error());
+      if (!done) return answer_for(done.error());
+      const api::ReleaseReport report = hold_->release_report();
+      return {{"ok", true}, {"position", pairs(report.position)}, {"files", pairs(report.files)}};
     }
     if (verb == "rollback") {
       plugin_->rollback(deadline);

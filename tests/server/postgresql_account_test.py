@@ -4,32 +4,22 @@ does not."""
 
 import os
 import subprocess
-import tempfile
 
 from driver import Driver, Refused
 from postgresql_case import ME, PostgresqlCase, main
 
 class Account(PostgresqlCase):
-    def setUp(self):
-        self.directory = tempfile.TemporaryDirectory(prefix="hf-account-")
-        self.addCleanup(self.directory.cleanup)
-
-    def file(self, name, content, mode=0o600):
-        path = os.path.join(self.directory.name, name)
-        with open(path, "w", encoding="utf-8") as out:
-            out.write(content)
-        os.chmod(path, mode)
-        return path
-
     def test_no_server_is_said_with_where_it_was_looked_for(self):
-        self.assertEqual(self.refusal(socket=self.directory.name), (
-            "unreachable", f"unable to connect to 'postgresql:test' at '{self.directory.name}': "
-            f'connection to server on socket "{self.directory.name}/.s.PGSQL.5432" failed: No such '
+        empty = self.directory()
+        self.assertEqual(self.refusal(socket=empty), (
+            "unreachable", f"unable to connect to 'postgresql:test' at '{empty}': "
+            f'connection to server on socket "{empty}/.s.PGSQL.5432" failed: No such '
             "file or directory (is the server running, and is this where it listens?)"))
 
     def test_a_role_that_is_missing_is_said(self):
         self.assertEqual(self.refusal(socket=self.pg.socket_directory, user="nobody-here"), (
-            "permission", f"unable to connect to 'postgresql:test' at '{self.pg.socket_directory}': "
+            "permission",
+            f"unable to connect to 'postgresql:test' at '{self.pg.socket_directory}': "
             f'connection to server on socket "{self.pg.socket_directory}/.s.PGSQL.5432" failed: '
             'FATAL:  Peer authentication failed for user "nobody-here" (does the role exist? '
             "/usr/lib/holdfast/holdfast-postgresql-setup makes it)"))
@@ -45,7 +35,8 @@ class Account(PostgresqlCase):
         if self.major >= 15:
             self.assertEqual(self.refusal(**settings), (
                 "permission", missing + 'pg_checkpoint (GRANT pg_checkpoint TO "bare")'))
-            functions, names = "pg_backup_start, pg_backup_stop", "pg_backup_start and pg_backup_stop"
+            functions = "pg_backup_start, pg_backup_stop"
+            names = "pg_backup_start and pg_backup_stop"
         else:
             functions = "pg_start_backup(text, boolean, boolean), pg_stop_backup(boolean, boolean)"
             names = "pg_start_backup and pg_stop_backup"
@@ -80,6 +71,46 @@ class Account(PostgresqlCase):
             "permission", "unable to use the settings of 'postgresql:test': unable to use key "
             f"'password-file': unable to use '{path}': others than its owner may read or write it "
             f"(it holds a password: chmod 600 {path})"))
+
+    def test_a_service_file_says_where_and_who(self):
+        services = self.file("services", f"[main]\nhost={self.pg.socket_directory}\nuser={ME}\n"
+                             "dbname=postgres\n\n[lost]\nhost=/nowhere\n", 0o644)
+        for mode in ("checkpoint", "backup"):
+            plugin = self.configured(service="main", service_file=services, mode=mode)
+            plugin.freeze()
+            plugin.check()
+            plugin.release()
+        # What stands in the resource file counts more.
+        self.configured(service="lost", service_file=services, user=ME,
+                        socket=self.pg.socket_directory, dbname="postgres").probe()
+        code, line = self.refusal(service="lost", service_file=services)
+        self.assertEqual(code, "unreachable")
+        self.assertTrue(line.startswith("unable to connect to 'postgresql:test' at 'lost': "), line)
+        self.assertEqual(self.refusal(service="none", service_file=services), (
+            "not-found", "unable to use the settings of 'postgresql:test': unable to use key "
+            f"'service': there is no service 'none' in '{services}'"))
+
+    def test_a_password_in_a_service_file_that_others_may_read_is_refused(self):
+        services = self.file("services", "[main]\nhost=/nowhere\npassword=right\n", 0o640)
+        self.assertEqual(self.refusal(service="main", service_file=services), (
+            "permission", "unable to use the settings of 'postgresql:test': unable to use key "
+            f"'service': unable to use '{services}': others than its owner may read or write it "
+            f"(it holds a password: chmod 600 {services})"))
+
+    def test_clusters_of_one_socket_directory_are_told_apart_by_their_ports(self):
+        other = self.new_cluster()
+        other.socket_directory, other.port = self.pg.socket_directory, 5433
+        self.begin(other)
+        other.run(f'CREATE ROLE "{ME}" SUPERUSER LOGIN')
+        plugins = [self.plugin(), self.plugin(port=5433)]
+        held = [plugin.freeze() for plugin in plugins]
+        self.assertNotEqual(held[0].identity["server_uuid"], held[1].identity["server_uuid"])
+        other.restart()
+        plugins[0].check()
+        with self.assertRaisesRegex(Refused, "was lost"):
+            plugins[1].check()
+        for plugin in plugins:
+            plugin.release()
 
     def test_settings_that_are_wrong_are_refused(self):
         self.assertEqual(self.refusal(socket="/s", host="h"), (

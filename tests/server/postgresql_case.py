@@ -1,21 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of the postgresql plugin on real servers share.
-
-The bodies ask for nothing but a cluster with the surface of lab.servers.PostgreSql, and fit
-themselves to its version. To run them on another one:
-
-    from postgresql_case import PostgresqlCase
-    PostgresqlCase.make_cluster = staticmethod(lambda **options: ...)   # before the classes are run
-    from postgresql_window_test import *
-"""
+"""What the tests of the postgresql plugin on real servers share. The bodies fit themselves to the
+version of the cluster that they are run on (lab/servers.py says how it is chosen)."""
 
 import getpass
 import os
+import stat
 import time
-import unittest
 
-from driver import Driver, Refused
 from lab import servers, testing
+from plugin_case import PluginCase
 
 SLACK = 1500  # milliseconds, for a busy machine; what is bounded would else never end
 ME = getpass.getuser()
@@ -26,24 +19,18 @@ def lsn(text):
     return (int(high, 16) << 32) + int(low, 16)
 
 
-class PostgresqlCase(unittest.TestCase):
-    make_cluster = staticmethod(servers.PostgreSql)
+class PostgresqlCase(PluginCase):
+    plugin_name = "postgresql"
+    new_cluster = servers.PostgreSql
     # Further arguments of the server, as strings.
     server_options = ()
 
     @classmethod
     def setUpClass(cls):
-        cls.pg = cls.new_cluster(options=cls.server_options)
-        cls.addClassCleanup(cls.pg.close)
-        cls.pg.start()
+        cls.pg = cls.begin(cls.new_cluster(options=cls.server_options))
         cls.major = int(cls.pg.run("SHOW server_version_num")[0]) // 10000
         cls.pg.run(f'CREATE ROLE "{ME}" LOGIN; CREATE TABLE t (a INT)')
         cls.grant(ME)
-
-    @classmethod
-    def new_cluster(cls, **arguments):
-        """A cluster of its own, not started; close it."""
-        return cls.make_cluster(**arguments)
 
     # The names changed in 15, and with it CHECKPOINT became something that can be granted.
     @classmethod
@@ -63,39 +50,29 @@ class PostgresqlCase(unittest.TestCase):
         cls.pg.run(f'GRANT EXECUTE ON FUNCTION {cls.start_function()}, {cls.stop_function()} '
                    f'TO "{role}"')
 
-    def standby(self, **arguments):
-        """A running streaming standby of the class's cluster, closed after the test."""
-        standby = self.new_cluster(**arguments)
-        self.addCleanup(standby.close)
-        self.pg.allow("local replication postgres peer")
-        self.pg.reload()
-        standby._tool([self.pg.binaries() + "/pg_basebackup", "-h", self.pg.socket_directory, "-p",
-                       str(self.pg.port), "-U", "postgres", "-D", standby.data, "-R", "-X",
-                       "stream", "--checkpoint=fast"])
+    @classmethod
+    def standby(cls, *basebackup_options):
+        """A running streaming standby of the class's cluster; close it."""
+        standby = cls.new_cluster()
+        cls.pg.allow("local replication postgres peer")
+        cls.pg.reload()
+        standby._tool([cls.pg.binaries() + "/pg_basebackup", "-h", cls.pg.socket_directory, "-p",
+                       str(cls.pg.port), "-U", "postgres", "-D", standby.data, "-R", "-X",
+                       "stream", "--checkpoint=fast", *basebackup_options])
         standby._initialised = True
         return standby.start()
+
+    def await_replay(self, standby):
+        """Until the standby has replayed all that its primary has written by now."""
+        written = self.pg.run("SELECT pg_current_wal_insert_lsn()")[0]
+        self.await_true(
+            lambda: standby.run(f"SELECT pg_last_wal_replay_lsn() >= '{written}'") == ["t"],
+            "the replay")
 
     def plugin(self, pg=None, **settings):
         """A configured plugin for a cluster, the class's by default."""
         settings.setdefault("user", ME)
-        driver = Driver("postgresql", socket=(pg or self.pg).socket_directory, **settings)
-        self.addCleanup(driver.close)
-        driver.configure()
-        return driver
-
-    def refusal(self, **settings):
-        """(code, line) of a refusal to be configured or probed."""
-        driver = Driver("postgresql", **settings)
-        self.addCleanup(driver.close)
-        with self.assertRaises(Refused) as refused:
-            driver.configure()
-            driver.probe()
-        return refused.exception.code, str(refused.exception)
-
-    def assert_refused(self, code, line, call):
-        with self.assertRaises(Refused) as refused:
-            call()
-        self.assertEqual((refused.exception.code, str(refused.exception)), (code, line))
+        return self.configured(socket=(pg or self.pg).socket_directory, **settings)
 
     def await_true(self, condition, what, seconds=20):
         """For what gives no event."""
@@ -112,6 +89,9 @@ class PostgresqlCase(unittest.TestCase):
     def read(self, *path):
         with open(os.path.join(*path), encoding="utf-8") as file:
             return file.read()
+
+    def mode_of(self, *path):
+        return stat.S_IMODE(os.stat(os.path.join(*path)).st_mode)
 
 
 def main():

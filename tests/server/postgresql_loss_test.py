@@ -26,8 +26,8 @@ class Loss(PostgresqlCase):
         plugin = self.plugin()
         held = plugin.freeze().identity
         self.pg.restart()
-        self.assert_refused("hold-lost", "the session on 'postgresql:test' was lost: the server has "
-                            f"ended session {held['session_id']}", plugin.check)
+        self.assert_refused("hold-lost", "the session on 'postgresql:test' was lost: the server "
+                            f"has ended session {held['session_id']}", plugin.check)
         plugin.release()
         self.assertNotEqual(plugin.probe().identity["server_uuid"], held["server_uuid"])
         plugin.freeze()

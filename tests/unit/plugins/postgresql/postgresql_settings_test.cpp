@@ -35,9 +35,13 @@ TEST(PostgresqlSettings, OfNothingAreTheDefaultsOfDebian) {
 }
 
 TEST(PostgresqlSettings, OfAServiceLeaveTheRestToIt) {
-  const auto settings = read({{"service", "main"}, {"mode", "backup"}});
+  const support::TemporaryDirectory directory;
+  const std::string path = directory.file("services");
+  ASSERT_TRUE(base::write_file(path, "[main]\nhost=db\nuser=u\n", 0644, base::Durable::kNo));
+  const auto settings =
+      read({{"service", "main"}, {"service-file", path}, {"user", "v"}, {"mode", "backup"}});
   ASSERT_TRUE(settings);
-  EXPECT_THAT(settings->connect, ElementsAre(Pair("service", "main")));
+  EXPECT_THAT(settings->connect, ElementsAre(Pair("host", "db"), Pair("user", "v")));
   EXPECT_EQ(settings->target, "main");
   EXPECT_EQ(settings->mode, Mode::kBackup);
 }
@@ -54,6 +58,33 @@ TEST(PostgresqlSettings, WithSocketAndHostAreRefused) {
   const auto refused = read({{"socket", "/s"}, {"host", "h"}});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), ErrorCode::kConfiguration);
+}
+
+TEST(PostgresqlSettings, PassTlsOnToTheLibrary) {
+  const auto settings = read({{"host", "db"},
+                              {"sslmode", "verify-full"},
+                              {"sslrootcert", "/ca"},
+                              {"sslcert", "/cert"},
+                              {"sslkey", "/key"}});
+  ASSERT_TRUE(settings);
+  EXPECT_THAT(settings->connect,
+              ::testing::IsSupersetOf({Pair("sslmode", "verify-full"), Pair("sslrootcert", "/ca"),
+                                       Pair("sslcert", "/cert"), Pair("sslkey", "/key")}));
+}
+
+TEST(PostgresqlSettings, OfTlsThatWouldProtectNothingAreRefused) {
+  const auto refused = [](const std::vector<std::pair<std::string, std::string>>& pairs) {
+    const auto settings = read(pairs);
+    return settings ? "" : settings.error().text();
+  };
+  EXPECT_EQ(refused({{"sslmode", "require"}}), "key 'sslmode' needs key 'host' or 'service'");
+  EXPECT_EQ(refused({{"socket", "/s"}, {"sslrootcert", "/ca"}}),
+            "key 'sslrootcert' needs key 'host' or 'service'");
+  EXPECT_EQ(refused({{"host", "db"}, {"sslcert", "/c"}}),
+            "keys 'sslcert' and 'sslkey' need each other");
+  EXPECT_EQ(refused({{"host", "db"}, {"sslmode", "verify-ca"}}),
+            "key 'sslmode' needs key 'sslrootcert' to verify the server with");
+  EXPECT_EQ(refused({{"service-file", "/x"}}), "key 'service-file' needs key 'service'");
 }
 
 TEST(PostgresqlSettings, WithAPasswordFileThatIsOpenOrMissingAreRefused) {
