@@ -183,14 +183,18 @@ listeners() {
     read -r name <"$process/comm" || continue
     case " $* " in *" $name "*) ;; *) continue ;; esac
     [ "$(readlink "$process/ns/mnt")" = "$here" ] || continue
-    for descriptor in "$process"/fd/*; do
-      inode=$(readlink "$descriptor") || continue
-      case $inode in socket:*) inode=${inode#socket:[} ;; *) continue ;; esac
-      # num refcount protocol flags type state inode path; 00010000: it listens
-      sed -n "s|^[^ ]* [^ ]* [^ ]* 00010000 [^ ]* [^ ]* *${inode%]} \(/.*\)\$|\1|p" \
-        "$process/net/unix"
-    done
+    sockets_of "$process"
   done 2>/dev/null | sort -u
+}
+
+# sockets_of /proc/PID: the unix sockets with a path on which this process listens.
+sockets_of() {
+  for descriptor in "$1"/fd/*; do
+    inode=$(readlink "$descriptor") || continue
+    case $inode in socket:*) inode=${inode#socket:[} ;; *) continue ;; esac
+    # num refcount protocol flags type state inode path; 00010000: it listens
+    sed -n "s|^[^ ]* [^ ]* [^ ]* 00010000 [^ ]* [^ ]* *${inode%]} \(/.*\)\$|\1|p" "$1/net/unix"
+  done 2>/dev/null
 }
 
 # "/run/mysqld/second.sock" -> "run-mysqld-second"
