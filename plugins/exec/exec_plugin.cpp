@@ -35,7 +35,7 @@ Result<void> ExecPlugin::do_finish_config() {
     executor_ = std::make_unique<RemoteExecutor>(settings->execd_socket, name);
   } else {
     executor_ = std::make_unique<LocalExecutor>(std::move(*settings), name, context().processes,
-                                                Trust::kAny);
+                                                Trust::kAny, context().run_file);
   }
   return {};
 }

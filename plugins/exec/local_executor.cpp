@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/file.h"
 #include "base/text.h"
 #include "exec/trust.h"
 
@@ -29,6 +30,8 @@ namespace {
 
 constexpr int kNotSupported = 2;
 constexpr std::size_t kMostPrograms = 256;
+constexpr mode_t kDebtMode = 0600;
+constexpr std::size_t kDebtLimit = 256;
 
 struct CloseDirectory {
   void operator()(DIR* directory) const { (void)::closedir(directory); }
@@ -75,11 +78,12 @@ bool is_leftover(const std::string& file_name) {
 }
 
 LocalExecutor::LocalExecutor(ExecSettings settings, std::string resource,
-                             base::ProcessRunner& processes, Trust trust)
+                             base::ProcessRunner& processes, Trust trust, std::string debt_file)
     : settings_(std::move(settings)),
       resource_(std::move(resource)),
       processes_(processes),
-      trust_(trust) {}
+      trust_(trust),
+      debt_file_(std::move(debt_file)) {}
 
 Result<std::vector<std::string>> LocalExecutor::programs() const {
   if (!settings_.program.empty()) return std::vector<std::string>{settings_.program};
@@ -180,6 +184,21 @@ Result<void> LocalExecutor::owe_all() {
   return {};
 }
 
+Result<void> LocalExecutor::note_debt() const {
+  if (debt_file_.empty()) return {};
+  // For /run, which a reboot empties: after one there is nothing to be thawed.
+  return base::write_file(debt_file_, window_ + "\n", kDebtMode, base::Durable::kNo);
+}
+
+Result<void> LocalExecutor::pay_old_debt(const Call& call) {
+  if (debt_file_.empty() || owes()) return {};
+  const auto window = base::read_file(debt_file_, kDebtLimit);
+  if (!window) return {};
+  if (auto all = owe_all(); !all) return all;
+  return thaw(Call{
+      .window = base::printable(base::trimmed(*window)), .deadline = call.deadline, .stop = {}});
+}
+
 Result<bool> LocalExecutor::run_optional(const char* verb, const Call& call) {
   // Hooks of the guest agent know freeze and thaw alone.
   if (settings_.program.empty()) return false;
@@ -196,6 +215,7 @@ Result<bool> LocalExecutor::run_optional(const char* verb, const Call& call) {
 }
 
 Result<std::string> LocalExecutor::probe(const Call& call) {
+  if (auto paid = pay_old_debt(call); !paid) return std::move(paid).error();
   auto all = programs();
   if (!all) return std::move(all).error();
   for (const std::string& program : *all) {
@@ -210,6 +230,7 @@ Result<std::string> LocalExecutor::probe(const Call& call) {
 
 Result<void> LocalExecutor::prepare(const Call& call) {
   window_ = call.window;
+  if (auto noted = note_debt(); !noted) return noted;
   auto done = run_optional("prepare", call);
   if (!done) return std::move(done).error();
   if (*done) owe(settings_.program);
@@ -237,6 +258,7 @@ Result<void> LocalExecutor::freeze(const Call& call) {
   window_ = call.window;
   auto all = programs();
   if (!all) return std::move(all).error();
+  if (auto noted = note_debt(); !noted) return noted;
   for (const std::string& program : *all) {
     auto frozen = freeze_one(program, call);
     if (frozen) continue;
@@ -274,6 +296,7 @@ Result<void> LocalExecutor::thaw(const Call& call) {
     const Run done = run(program, "thaw", call, Deadline::in(part));
     if (!done.outcome.succeeded()) keep(first, done.outcome.as_error(done.what));
   }
+  if (!debt_file_.empty()) (void)::unlink(debt_file_.c_str());
   if (first) return std::move(*first);
   return {};
 }

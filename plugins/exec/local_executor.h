@@ -28,8 +28,10 @@ enum class Trust { kAny, kRootOnly };
 class LocalExecutor final : public Executor {
  public:
   // `resource` goes into the programs' environment. `processes` is borrowed and outlives this.
+  // `debt_file`: stands as long as a thaw may be owed, so that the next process can tell it if this
+  // one is killed; its first probe() does. Empty: somebody else sees to that.
   LocalExecutor(ExecSettings settings, std::string resource, base::ProcessRunner& processes,
-                Trust trust);
+                Trust trust, std::string debt_file = {});
 
   [[nodiscard]] base::Result<std::string> probe(const Call& call) override;
   [[nodiscard]] base::Result<void> prepare(const Call& call) override;
@@ -61,11 +63,16 @@ class LocalExecutor final : public Executor {
   [[nodiscard]] base::Result<bool> run_optional(const char* verb, const Call& call);
   [[nodiscard]] base::Result<void> freeze_one(const std::string& program, const Call& call);
   void owe(const std::string& program);
+  // Before the first program of a window is run.
+  [[nodiscard]] base::Result<void> note_debt() const;
+  // Tells `thaw` to every program if an earlier process left without doing so.
+  [[nodiscard]] base::Result<void> pay_old_debt(const Call& call);
 
   ExecSettings settings_;
   std::string resource_;
   base::ProcessRunner& processes_;
   Trust trust_;
+  std::string debt_file_;
   std::vector<std::string> owed_;
   std::string window_;  // the one that owed_ belongs to
   std::mutex mutex_;    // guards running_

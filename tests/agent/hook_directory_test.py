@@ -64,6 +64,25 @@ class HookDirectory(unittest.TestCase):
             rig.thaw()
         self.assertIn("status 33", str(caught.exception))
 
+    def test_a_program_that_needs_no_root_is_thawed_by_the_next_service(self):
+        rig = self.rig
+        program = rig.path("own")
+        with open(program, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\n[ $1 = check ] || echo own $1 >>{rig.path('hooks.log')}\n")
+        os.chmod(program, 0o755)
+        rig.resource("own", f"plugin = exec\nprogram = {program}\n")
+        self.started()
+        rig.freeze()
+        rig.kill_daemon()
+        rig.end_lease()
+        self.assertEqual(rig.hooks_log(), ["own prepare", "own freeze"])
+        rig.start_daemon()
+        agent_rig.await_true(lambda: len(rig.hooks_log()) == 3, "the thaw of the program")
+        self.assertEqual(rig.hooks_log()[2:], ["own thaw"])
+        with self.assertRaises(qga.AgentError) as caught:
+            rig.thaw()
+        self.assertIn("status 33", str(caught.exception))
+
     def test_the_death_of_the_helper_in_the_window_is_a_lost_hold(self):
         rig = self.rig
         rig.hook_script("10-first", "exit 0")
