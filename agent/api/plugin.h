@@ -67,6 +67,9 @@ struct ProbeReport {
   Identity identity;
   // Things that will work but not as well as they could; one line each.
   std::vector<std::string> warnings;
+  // What the plugin means to do, as ordered pairs: {"lock", "backup-stage"}. Keys are those of
+  // Hold::details().
+  Position details = {};
 };
 
 class Plugin {

@@ -45,6 +45,10 @@ Json resource_json(const Resource& resource) {
             {"session_id", view.report.identity.session_id},
             {"text", view.problem ? view.problem->one_line() : std::string()},
             {"warnings", view.report.warnings}};
+  Json details = Json::object();
+  for (const auto& [key, value] : view.report.details)
+    details[key] = value;
+  if (!details.empty()) json["details"] = std::move(details);
   return json;
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "base/text.h"
 
@@ -16,6 +17,8 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
+// CR_SSL_CONNECTION_ERROR of both.
+constexpr unsigned kTlsError = 2026;
 // How long a read may take once its first byte is there. Answers are small and come in one piece.
 constexpr unsigned kReadTimeoutSeconds = 2;
 
@@ -70,7 +73,27 @@ void set_common_options(MYSQL* handle, const ConnectSettings& settings, base::De
   }
 }
 
+void set_tls_files(MYSQL* handle, const TlsSettings& tls) {
+  const auto set = [&](mysql_option option, const std::string& path) {
+    if (!path.empty()) mysql_options(handle, option, path.c_str());
+  };
+  set(MYSQL_OPT_SSL_CA, tls.ca);
+  set(MYSQL_OPT_SSL_CERT, tls.certificate);
+  set(MYSQL_OPT_SSL_KEY, tls.key);
+}
+
 #ifdef MARIADB_PACKAGE_VERSION_ID
+
+void set_tls(MYSQL* handle, const TlsSettings& tls) {
+  if (tls.mode == TlsMode::kAsItIs) return;
+  set_tls_files(handle, tls);
+  // The library has two switches: whether there is encryption, and whether the certificate must be
+  // good and name the host.
+  const my_bool enforce = tls.mode == TlsMode::kOff ? 0 : 1;
+  const my_bool verify = tls.mode == TlsMode::kVerifyIdentity ? 1 : 0;
+  mysql_options(handle, MYSQL_OPT_SSL_ENFORCE, &enforce);
+  mysql_options(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
+}
 
 short poll_events(int wanted) {
   int events = 0;
@@ -99,6 +122,27 @@ Result<bool> connect_handle(MYSQL* handle, const ConnectSettings& settings, base
 
 #else
 
+void set_tls(MYSQL* handle, const TlsSettings& tls) {
+  unsigned mode = SSL_MODE_DISABLED;
+  switch (tls.mode) {
+    case TlsMode::kAsItIs:
+      return;
+    case TlsMode::kOff:
+      break;
+    case TlsMode::kRequired:
+      mode = SSL_MODE_REQUIRED;
+      break;
+    case TlsMode::kVerifyCa:
+      mode = SSL_MODE_VERIFY_CA;
+      break;
+    case TlsMode::kVerifyIdentity:
+      mode = SSL_MODE_VERIFY_IDENTITY;
+      break;
+  }
+  set_tls_files(handle, tls);
+  mysql_options(handle, MYSQL_OPT_SSL_MODE, &mode);
+}
+
 Result<bool> connect_handle(MYSQL* handle, const ConnectSettings& settings, base::Deadline,
                             const std::stop_token& stop, base::Waker& waker) {
   if (stop.stop_requested() || waker.interrupted()) {
@@ -118,6 +162,7 @@ Result<MysqlHandle> connect(const ConnectSettings& settings, base::Deadline dead
   MysqlHandle handle(mysql_init(nullptr));
   if (handle == nullptr) return Error(ErrorCode::kInternal, "out of memory");
   set_common_options(handle.get(), settings, deadline);
+  set_tls(handle.get(), settings.tls);
   auto connected = connect_handle(handle.get(), settings, deadline, stop, waker);
   if (!connected) return std::move(connected).error();
   if (!*connected) return error_of(handle.get());
@@ -126,8 +171,11 @@ Result<MysqlHandle> connect(const ConnectSettings& settings, base::Deadline dead
 
 Error error_of(MYSQL* handle) {
   const unsigned number = mysql_errno(handle);
-  return {code_for(number),
-          base::printable(mysql_error(handle)) + " (" + std::to_string(number) + ")"};
+  Error error(code_for(number),
+              base::printable(mysql_error(handle)) + " (" + std::to_string(number) + ")");
+  if (number != kTlsError) return error;
+  return std::move(error).with_hint(
+      "see tls, tls-ca and tls-cert, and which certificate the server shows");
 }
 
 bool is_server_error(unsigned number) {

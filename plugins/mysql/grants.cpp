@@ -2,11 +2,25 @@
 #include "mysql/grants.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 
 #include "base/text.h"
 
 namespace holdfast::mysql {
+
+namespace {
+
+// Each of them, on a table, makes that table visible in information_schema.
+constexpr std::array<const char*, 5> kTablePrivileges{"SELECT", "REFERENCES", "INSERT", "UPDATE",
+                                                      "DELETE"};
+
+// MariaDB 10.5.2 renamed REPLICATION CLIENT and took much of SUPER apart (MDEV-21743).
+bool splits_super(const ServerVersion& version) {
+  return version.flavour == Flavour::kMariadb && version.at_least(10, 5);
+}
+
+}  // namespace
 
 std::set<std::string> global_privileges(const std::vector<std::string>& lines) {
   constexpr std::string_view kGrant = "GRANT ";
@@ -33,17 +47,41 @@ bool has_privilege(const std::set<std::string>& held, const std::string& privile
 }
 
 std::vector<std::string> missing_privileges(const std::set<std::string>& held,
-                                            const ServerVersion& version, bool binary_log) {
+                                            const ServerVersion& version, const Needs& needs) {
   std::vector<std::string> missing;
   for (const char* privilege : {"RELOAD", "PROCESS"}) {
     if (!has_privilege(held, privilege)) missing.emplace_back(privilege);
   }
-  if (!binary_log) return missing;
-  // MariaDB 10.5.2 renamed REPLICATION CLIENT; SUPER has meant both for longer (MDEV-21743).
-  const bool renamed = version.flavour == Flavour::kMariadb && version.at_least(10, 5);
-  const std::string position = renamed ? "BINLOG MONITOR" : "REPLICATION CLIENT";
-  if (!has_privilege(held, position) && !has_privilege(held, "SUPER")) missing.push_back(position);
+  if (needs.binary_log) {
+    const std::string position = splits_super(version) ? "BINLOG MONITOR" : "REPLICATION CLIENT";
+    if (!has_privilege(held, position) && !has_privilege(held, "SUPER")) {
+      missing.push_back(position);
+    }
+  }
+  if (needs.instance_lock && !has_privilege(held, "BACKUP_ADMIN")) {
+    missing.emplace_back("BACKUP_ADMIN");
+  }
+  if (needs.kills && !has_privilege(held, "SUPER")) {
+    const bool mysql8 = version.flavour == Flavour::kMysql && version.at_least(8, 0);
+    const std::string kill = mysql8                  ? "CONNECTION_ADMIN"
+                             : splits_super(version) ? "CONNECTION ADMIN"
+                                                     : "SUPER";
+    if (!has_privilege(held, kill)) missing.push_back(kill);
+  }
   return missing;
+}
+
+bool may_see_sources(const std::set<std::string>& held, const ServerVersion& version) {
+  if (!splits_super(version)) return true;
+  return has_privilege(held, "SLAVE MONITOR") || has_privilege(held, "REPLICA MONITOR");
+}
+
+bool sees_every_table(const std::set<std::string>& held, const std::vector<std::string>& lines) {
+  const bool revoked = std::any_of(lines.begin(), lines.end(), [](const std::string& line) {
+    return line.starts_with("REVOKE ");
+  });
+  return !revoked && std::any_of(kTablePrivileges.begin(), kTablePrivileges.end(),
+                                 [&](const char* name) { return has_privilege(held, name); });
 }
 
 std::string quoted_account(std::string_view current_user) {

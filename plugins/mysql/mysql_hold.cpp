@@ -14,27 +14,14 @@ using base::Result;
 
 constexpr base::Millis kLastResortTime{1000};
 
-std::string value_of(const api::Position& position, const std::string& key) {
-  for (const auto& [name, value] : position) {
-    if (name == key) return value;
-  }
-  return "none";
-}
-
-// "binlog-position was 913 and is 1044"
-std::string difference(const api::Position& before, const api::Position& after) {
-  for (const char* key : {"binlog-file", "binlog-position", "gtid"}) {
-    const std::string was = value_of(before, key);
-    const std::string is = value_of(after, key);
-    if (was != is) return std::string(key) + " was " + was + " and is " + is;
-  }
-  return {};
-}
-
 }  // namespace
 
-MysqlHold::MysqlHold(SessionPair& sessions, std::string resource, bool instance_locked)
-    : sessions_(sessions), resource_(std::move(resource)), instance_locked_(instance_locked) {
+MysqlHold::MysqlHold(SessionPair& sessions, std::string resource,
+                     std::unique_ptr<LockStrategy> lock, std::string reason)
+    : sessions_(sessions),
+      resource_(std::move(resource)),
+      lock_(std::move(lock)),
+      reason_(std::move(reason)) {
   const ServerFacts& facts = sessions_.lock().facts();
   identity_ = {name_of(facts.version.flavour), facts.version_text, facts.server_uuid,
                std::to_string(facts.session_id)};
@@ -45,10 +32,21 @@ MysqlHold::~MysqlHold() {
 }
 
 Result<void> MysqlHold::establish(const Patience& patience) {
-  auto evidence = sessions_.lock().evidence(patience);
+  auto missing = sessions_.lock().flush_lazy_redo(patience);
+  if (!missing) return std::move(missing).error();
+  if (*missing > 0) {
+    warn("the last " + std::to_string(*missing) +
+         " bytes of the redo log are not flushed (innodb_flush_log_at_trx_commit is 0): the "
+         "snapshot may lack commits that its binary log has");
+  }
+  auto evidence = lock_->evidence(patience);
   if (!evidence) return std::move(evidence).error();
   evidence_ = std::move(*evidence);
   return {};
+}
+
+api::Position MysqlHold::details() const {
+  return {{"lock", name_of(lock_->kind())}, {"lock-reason", reason_}};
 }
 
 Error MysqlHold::lost(Error cause) const {
@@ -62,14 +60,14 @@ Result<Evidence> MysqlHold::prove_session(const Patience& patience) {
     return Error(ErrorCode::kHoldLost,
                  "the server has ended session " + std::to_string(evidence_.session_id));
   }
-  auto now = session.evidence(patience);
+  auto now = lock_->evidence(patience);
   if (!now) return now;
   if (now->session_id != evidence_.session_id) {
     return Error(ErrorCode::kHoldLost, "session " + std::to_string(now->session_id) +
                                            " answers in place of " +
                                            std::to_string(evidence_.session_id));
   }
-  if (auto proven = session.prove_lock(patience); !proven) return std::move(proven).error();
+  if (auto proven = lock_->prove(patience); !proven) return std::move(proven).error();
   return now;
 }
 
@@ -78,8 +76,8 @@ Result<api::Position> MysqlHold::check(Deadline deadline) {
   if (released_) return lost(Error(ErrorCode::kHoldLost, "it is released already"));
   auto now = prove_session(patience);
   if (!now) return lost(std::move(now).error());
-  if (now->position != evidence_.position) {
-    return lost(Error(ErrorCode::kHoldLost, difference(evidence_.position, now->position))
+  if (std::string moved = lock_->contradiction(evidence_.position, now->position); !moved.empty()) {
+    return lost(Error(ErrorCode::kHoldLost, std::move(moved))
                     .with_hint("something wrote in spite of the lock, or rotated the binary log"));
   }
   return std::move(now->position);
@@ -94,8 +92,7 @@ Result<void> MysqlHold::release(Deadline deadline) {
     return {};
   }
   const Patience patience{.deadline = deadline};
-  auto released = session.unlock_tables(patience);
-  if (released && instance_locked_) released = session.unlock_instance(patience);
+  auto released = lock_->release(patience);
   if (released) return {};
   sessions_.abandon();
   return base::wrap(std::move(released).error(), "unable to unlock tables on '" + resource_ + "'");

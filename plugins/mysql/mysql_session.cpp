@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdio>
 
 #include "base/text.h"
@@ -19,20 +18,19 @@ using base::Millis;
 using base::Result;
 
 constexpr unsigned kSyntaxError = 1064;
-constexpr unsigned kUnknownVariable = 1193;
 constexpr unsigned kConflictingReadLock = 1223;
+constexpr unsigned kStageNotAfterCurrent = 4147;
 // How much earlier than our own deadline the server is to give up: its answer leaves the session in
 // a known state, our deadline does not.
 constexpr Millis kServerHeadStart{20};
 constexpr Millis kRedoPollInterval{50};
+// All writers wait meanwhile. The server's own interval is 1 s by default; where it is set to much
+// more, waiting for it would only cost.
+constexpr Millis kRedoPatience{3000};
+// What stays of a window's time for the rest when the redo log does not come.
+constexpr Millis kRedoReserve{1000};
 // Whole, since it is compared; a set of many servers with gaps is long.
 constexpr std::size_t kGtidLimit = std::size_t{64} << 10U;
-
-std::uint64_t number_of(const std::string& text) {
-  std::uint64_t number = 0;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
-}
 
 std::string seconds_text(Millis span) {
   std::array<char, 32> text{};
@@ -48,129 +46,25 @@ std::string without_line_breaks(std::string text) {
   return text;
 }
 
+const char* name_of(BackupStage stage) {
+  switch (stage) {
+    case BackupStage::kStart:
+      return "START";
+    case BackupStage::kFlush:
+      return "FLUSH";
+    case BackupStage::kBlockDdl:
+      return "BLOCK_DDL";
+    case BackupStage::kBlockCommit:
+      return "BLOCK_COMMIT";
+  }
+  return "";
+}
+
+void add(api::Position& position, const char* key, const std::string& value) {
+  if (!value.empty()) position.emplace_back(key, base::printable(value, kGtidLimit));
+}
+
 }  // namespace
-
-Result<void> MysqlSession::run(const std::string& statement, const Patience& patience) {
-  auto answer = query(statement, patience);
-  if (!answer) return std::move(answer).error();
-  return {};
-}
-
-Result<void> MysqlSession::run_if_known(const std::string& statement, const Patience& patience) {
-  auto done = run(statement, patience);
-  if (!done && server_error() == 0) return done;
-  return {};
-}
-
-Result<void> MysqlSession::begin(const ConnectSettings& settings, const Patience& patience) {
-  auto opened = open(settings, patience);
-  // An idle session that the server ends takes its lock along, silently: a year of patience.
-  if (opened) {
-    opened = run("SET SESSION wait_timeout=31536000, interactive_timeout=31536000, autocommit=1",
-                 patience);
-  }
-  if (opened) opened = run_if_known("SET SESSION max_statement_time=0", patience);
-  // Galera: else every statement would wait for the cluster's writes, which the lock holds back.
-  if (opened) opened = run_if_known("SET SESSION wsrep_sync_wait=0", patience);
-  if (opened) opened = learn_facts(patience);
-  if (!opened) close();
-  return opened;
-}
-
-Result<void> MysqlSession::learn_facts(const Patience& patience) {
-  auto answer =
-      query("SELECT VERSION(), CONNECTION_ID(), CURRENT_USER(), @@global.log_bin", patience);
-  if (!answer) return std::move(answer).error();
-  facts_ = ServerFacts();
-  facts_.version_text = base::printable(answer->first(0), 100);
-  facts_.version = parse_version(facts_.version_text);
-  facts_.session_id = number_of(answer->first(1));
-  facts_.account = answer->first(2);
-  facts_.binary_log = answer->first(3) == "1";
-  auto uuid = identify_server(patience);
-  if (!uuid) return std::move(uuid).error();
-  facts_.server_uuid = *uuid;
-  return learn_redo(patience);
-}
-
-Result<void> MysqlSession::learn_redo(const Patience& patience) {
-  auto answer =
-      query("SELECT @@global.innodb_flush_log_at_trx_commit, @@global.innodb_flush_log_at_timeout",
-            patience);
-  if (!answer && server_error() == 0) return std::move(answer).error();
-  if (!answer) return {};  // a server without InnoDB has neither
-  facts_.lazy_redo = answer->first(0) == "0";
-  facts_.redo_interval = Millis(1000 * static_cast<Millis::rep>(number_of(answer->first(1))));
-  return {};
-}
-
-Result<std::string> MysqlSession::identify_server(const Patience& patience) {
-  const bool mariadb = facts_.version.flavour == Flavour::kMariadb;
-  auto uuid =
-      query(mariadb ? "SELECT @@global.server_uid" : "SELECT @@global.server_uuid", patience);
-  // MariaDB says 'unknown' on a machine without a network card, whose address it is made from.
-  const bool has_none = uuid ? uuid->first() == "unknown" : server_error() == kUnknownVariable;
-  if (has_none) {
-    uuid = query("SELECT CONCAT_WS(':', @@global.hostname, @@global.port, @@global.server_id)",
-                 patience);
-  }
-  if (!uuid) return std::move(uuid).error();
-  auto uptime = status_number("Uptime", patience);
-  if (!uptime) return std::move(uptime).error();
-  auto now = query("SELECT UNIX_TIMESTAMP()", patience);
-  if (!now) return std::move(now).error();
-  return base::printable(uuid->first(), 100) + "@" +
-         std::to_string(number_of(now->first()) - *uptime);
-}
-
-Result<std::uint64_t> MysqlSession::status_number(const char* name, const Patience& patience) {
-  auto answer = query(std::string("SHOW GLOBAL STATUS LIKE '") + name + "'", patience);
-  if (!answer) return std::move(answer).error();
-  return number_of(answer->first(1));
-}
-
-Result<void> MysqlSession::answer(const Patience& patience) {
-  return run("DO 0", patience);
-}
-
-Result<std::vector<std::string>> MysqlSession::grants(const Patience& patience) {
-  auto answer = query("SHOW GRANTS", patience);
-  if (!answer) return std::move(answer).error();
-  std::vector<std::string> lines;
-  for (const Row& row : answer->rows) {
-    if (!row.empty() && row.front()) lines.push_back(*row.front());
-  }
-  return lines;
-}
-
-Result<std::vector<RunningStatement>> MysqlSession::long_statements(
-    Millis threshold, const std::vector<std::uint64_t>& own, const Patience& patience) {
-  const bool mariadb = facts_.version.flavour == Flavour::kMariadb;
-  // MariaDB counts milliseconds; MySQL whole seconds, rounded down, so its threshold is too.
-  const std::string age = mariadb ? "TIME_MS" : "TIME * 1000";
-  const Millis least = mariadb ? threshold : std::chrono::floor<std::chrono::seconds>(threshold);
-  const std::string columns = "SELECT ID, USER, " + age + ", LEFT(INFO, 4000) FROM ";
-  const std::string where =
-      ".PROCESSLIST WHERE COMMAND IN ('Query', 'Execute') AND INFO IS NOT NULL AND " + age +
-      " >= " + std::to_string(least.count());
-  // MySQL's older table takes a lock that every new connection needs; the newer one (8.0.22) is
-  // missing on MariaDB, and where performance_schema is off, empty.
-  auto answer = query(columns + "information_schema" + where, patience);
-  if (!answer) return std::move(answer).error();
-  std::vector<RunningStatement> statements;
-  for (const Row& row : answer->rows) {
-    const std::uint64_t id = number_of(row.at(0).value_or(""));
-    if (std::find(own.begin(), own.end(), id) != own.end()) continue;
-    if (!delays_lock(facts_.version, row.at(3).value_or(""))) continue;
-    const auto milliseconds = static_cast<Millis::rep>(number_of(row.at(2).value_or("")));
-    statements.push_back({id, row.at(1).value_or(""), Millis(milliseconds)});
-  }
-  return statements;
-}
-
-Result<void> MysqlSession::kill(std::uint64_t id, const Patience& patience) {
-  return run("KILL " + std::to_string(id), patience);
-}
 
 Result<void> MysqlSession::lock_instance(const Patience& patience) {
   const auto seconds = std::max<Millis::rep>(1, patience.deadline.remaining().count() / 1000);
@@ -182,39 +76,84 @@ Result<void> MysqlSession::unlock_instance(const Patience& patience) {
   return run("UNLOCK INSTANCE", patience);
 }
 
-Result<void> MysqlSession::lock_tables(const Patience& patience) {
+Result<void> MysqlSession::limit_waits(const Patience& patience) {
   const Millis left = patience.deadline.remaining();
-  // Counts for each of the statement's waits, and bounds the stall should we die meanwhile: MySQL
+  // Counts for each of a statement's waits, and bounds the stall should we die meanwhile: MySQL
   // doesn't notice a closed connection while the lock is pending.
   const auto seconds = std::max<Millis::rep>(1, (left.count() + 999) / 1000);
   const std::string limit =
-      facts_.version.flavour == Flavour::kMariadb
+      mariadb()
           ? ", max_statement_time=" + seconds_text(std::max(left - kServerHeadStart, Millis(1)))
           : std::string();
-  auto done = run("SET SESSION lock_wait_timeout=" + std::to_string(seconds) + limit, patience);
-  if (!done) return done;
-  return run("FLUSH TABLES WITH READ LOCK", patience);
+  return run("SET SESSION lock_wait_timeout=" + std::to_string(seconds) + limit, patience);
+}
+
+Result<void> MysqlSession::lift_limits(const Patience& patience) {
+  return mariadb() ? run("SET SESSION max_statement_time=0", patience) : Result<void>();
+}
+
+Result<void> MysqlSession::lock_tables(const Patience& patience) {
+  auto done = limit_waits(patience);
+  return done ? run("FLUSH TABLES WITH READ LOCK", patience) : done;
 }
 
 Result<void> MysqlSession::unlock_tables(const Patience& patience) {
   auto done = run("UNLOCK TABLES", patience);
   // Only now: until here every statement was one that others waited for.
-  if (done && facts_.version.flavour == Flavour::kMariadb) {
-    done = run("SET SESSION max_statement_time=0", patience);
-  }
-  return done;
+  return done ? lift_limits(patience) : done;
 }
 
-Result<void> MysqlSession::prove_lock(const Patience& patience) {
-  if (facts_.version.flavour != Flavour::kMariadb) return run("DO 0", patience);
-  auto refused = run("BACKUP STAGE START", patience);
-  if (refused) {
-    // It is not ours: and now a backup stage is, which must not stay.
-    (void)run("BACKUP STAGE END", patience);
-    return Error(ErrorCode::kHoldLost, "the server says that this session holds no read lock");
-  }
-  if (server_error() == kConflictingReadLock || server_error() == kSyntaxError) return {};
-  return refused;
+Result<void> MysqlSession::enter_backup_stage(BackupStage stage, const Patience& patience) {
+  auto done = limit_waits(patience);
+  if (!done) return done;
+  stage_open_ = true;
+  return run(std::string("BACKUP STAGE ") + name_of(stage), patience);
+}
+
+Result<void> MysqlSession::end_backup_stage(const Patience& patience) {
+  auto done = run("BACKUP STAGE END", patience);
+  if (!done) return done;
+  stage_open_ = false;
+  return lift_limits(patience);
+}
+
+Result<void> MysqlSession::drop_locks(const Patience& patience) {
+  if (!std::exchange(stage_open_, false)) return run("UNLOCK TABLES", patience);
+  return run_if_known("BACKUP STAGE END", patience);
+}
+
+Result<void> MysqlSession::expect_refusal(const std::string& statement, unsigned number,
+                                          const char* undo, const char* otherwise,
+                                          const Patience& patience) {
+  auto refused = run(statement, patience);
+  if (refused && undo != nullptr) (void)run(undo, patience);
+  if (!refused && server_error() == number) return {};
+  if (!refused && server_error() == 0) return refused;
+  return Error(ErrorCode::kHoldLost, otherwise);
+}
+
+Result<void> MysqlSession::prove_read_lock(const Patience& patience) {
+  if (!facts().version.at_least(10, 4)) return answer(patience);
+  // Should it succeed, then a backup stage is open that must not stay.
+  return expect_refusal("BACKUP STAGE START", kConflictingReadLock, "BACKUP STAGE END",
+                        "the server says that this session holds no read lock", patience);
+}
+
+Result<void> MysqlSession::prove_block_commit(const Patience& patience) {
+  return expect_refusal("BACKUP STAGE BLOCK_COMMIT", kStageNotAfterCurrent, nullptr,
+                        "the server says that this session does not block commits", patience);
+}
+
+Result<std::optional<bool>> MysqlSession::owns_metadata_lock(const std::string& kind,
+                                                             const Patience& patience) {
+  auto owned =
+      query("SELECT COUNT(*) FROM performance_schema.metadata_locks WHERE OBJECT_TYPE = '" + kind +
+                "' AND LOCK_TYPE = 'SHARED' AND LOCK_STATUS = 'GRANTED' AND "
+                "OWNER_THREAD_ID = PS_CURRENT_THREAD_ID()",
+            patience);
+  if (owned) return std::make_optional(number_of(owned->first()) > 0);
+  if (server_error() == 0) return std::move(owned).error();
+  return std::optional<bool>();
 }
 
 Result<void> MysqlSession::flush_engine_logs(const Patience& patience) {
@@ -222,53 +161,85 @@ Result<void> MysqlSession::flush_engine_logs(const Patience& patience) {
   return run("FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS", patience);
 }
 
-Result<void> MysqlSession::flush_lazy_redo(const Patience& patience) {
-  if (!facts_.lazy_redo) return {};
-  auto done = run("FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS", patience);
-  if (!done) return done;
+Result<std::uint64_t> MysqlSession::flush_lazy_redo(const Patience& patience) {
+  if (!facts().lazy_redo) return std::uint64_t{0};
+  if (auto done = run("FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS", patience); !done) {
+    return std::move(done).error();
+  }
+  const Millis left = std::max(patience.deadline.remaining() - kRedoReserve, Millis(0));
   const Deadline give_up =
-      Deadline::in(facts_.redo_interval + Millis(1000)).earlier_of(patience.deadline);
+      Deadline::in(std::min({facts().redo_interval + Millis(1000), kRedoPatience, left}));
+  // Oracle's server has no such counters, and does flush for that statement.
   auto target = status_number("Innodb_lsn_current", patience);
-  if (!target) return std::move(target).error();
+  if (!target) return target;
   for (;;) {
     auto flushed = status_number("Innodb_lsn_flushed", patience);
-    if (!flushed) return std::move(flushed).error();
-    // Oracle's server has no such counters, and does flush for that statement.
-    if (*flushed >= *target || give_up.passed()) return {};
+    if (!flushed || *flushed >= *target) return flushed ? Result<std::uint64_t>(0) : flushed;
+    if (give_up.passed()) return *target - *flushed;
     const Deadline pause = Deadline::in(kRedoPollInterval).earlier_of(give_up);
-    auto paused = this->pause(pause, patience);
-    if (!paused) return paused;
+    if (auto paused = this->pause(pause, patience); !paused) return std::move(paused).error();
   }
 }
 
 Result<Table> MysqlSession::binary_log_status(const Patience& patience) {
   // 8.2 has the new words, 8.4 dropped the old ones; MariaDB has the old ones throughout.
-  if (facts_.version.flavour == Flavour::kMysql) {
+  if (!mariadb()) {
     auto answer = query("SHOW BINARY LOG STATUS", patience);
     if (answer || server_error() != kSyntaxError) return answer;
   }
   return query("SHOW MASTER STATUS", patience);
 }
 
+Result<void> MysqlSession::add_sources(Evidence& evidence, const Patience& patience) {
+  auto sources = applied_sources(patience);
+  if (!sources) return std::move(sources).error();
+  if (*sources)
+    std::move((*sources)->begin(), (*sources)->end(), std::back_inserter(evidence.position));
+  return {};
+}
+
 Result<Evidence> MysqlSession::evidence(const Patience& patience) {
-  const bool mariadb = facts_.version.flavour == Flavour::kMariadb;
   Evidence evidence;
-  if (facts_.binary_log) {
+  if (facts().binary_log) {
     auto status = binary_log_status(patience);
     if (!status) return std::move(status).error();
-    evidence.position.emplace_back("binlog-file", base::printable(status->first("File")));
-    evidence.position.emplace_back("binlog-position", base::printable(status->first("Position")));
+    add(evidence.position, "binlog-file", status->first("File"));
+    add(evidence.position, "binlog-position", status->first("Position"));
   }
-  // One question for both: each is a round trip that all writers wait for.
-  auto answer = query(std::string("SELECT CONNECTION_ID(), ") +
-                          (mariadb ? "@@global.gtid_binlog_pos" : "@@global.gtid_executed"),
+  // One question for all: each is a round trip that all writers wait for.
+  auto answer = query(mariadb() ? "SELECT CONNECTION_ID(), @@global.gtid_binlog_pos, "
+                                  "@@global.gtid_slave_pos"
+                                : "SELECT CONNECTION_ID(), @@global.gtid_executed, ''",
                       patience);
   if (!answer) return std::move(answer).error();
   evidence.session_id = number_of(answer->first(0));
-  const std::string gtid = without_line_breaks(answer->first(1));
-  if (facts_.binary_log && !gtid.empty()) {
-    evidence.position.emplace_back("gtid", base::printable(gtid, kGtidLimit));
+  if (facts().binary_log) add(evidence.position, "gtid", without_line_breaks(answer->first(1)));
+  add(evidence.position, "gtid-applied", without_line_breaks(answer->first(2)));
+  if (auto added = add_sources(evidence, patience); !added) return std::move(added).error();
+  return evidence;
+}
+
+Result<Evidence> MysqlSession::evidence_at_once(const Patience& patience) {
+  auto answer = query(
+      "SELECT CONNECTION_ID() AS session, "
+      "JSON_UNQUOTE(JSON_EXTRACT(`LOCAL`, '$.binary_log_file')) AS file, "
+      "JSON_EXTRACT(`LOCAL`, '$.binary_log_position') AS position, "
+      "JSON_UNQUOTE(JSON_EXTRACT(`LOCAL`, '$.gtid_executed')) AS gtid, "
+      "JSON_EXTRACT(STORAGE_ENGINES, '$.InnoDB.LSN') AS lsn, "
+      "JSON_EXTRACT(STORAGE_ENGINES, '$.InnoDB.LSN_checkpoint') AS checkpoint "
+      "FROM performance_schema.log_status",
+      patience);
+  if (!answer) return std::move(answer).error();
+  Evidence evidence;
+  evidence.session_id = number_of(answer->first("session"));
+  if (facts().binary_log) {
+    add(evidence.position, "binlog-file", answer->first("file"));
+    add(evidence.position, "binlog-position", answer->first("position"));
+    add(evidence.position, "gtid", without_line_breaks(answer->first("gtid")));
   }
+  add(evidence.position, "lsn", answer->first("lsn"));
+  add(evidence.position, "checkpoint-lsn", answer->first("checkpoint"));
+  if (auto added = add_sources(evidence, patience); !added) return std::move(added).error();
   return evidence;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// One session on a server, and all the SQL of this plugin as named functions: nothing else sends a
-// statement. A plugin has two of them, connected before any lock: the lock session, which owns the
-// lock, and the control session, which looks around and can end the lock session.
+// One session on a server, with the statements that lock it and those that are read under a lock,
+// as named functions. A plugin has two of them, connected before any lock: the lock session, which
+// owns the lock, and the control session, which looks around and can end the lock session.
 //
 // No function takes or keeps a lock beyond what its name says. Errors are the server's or the
 // connection's own words; the callers say what they were about to do.
@@ -11,94 +11,85 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
-#include <vector>
 
-#include "api/hold.h"
-#include "mysql/mysql_connection.h"
-#include "mysql/server_version.h"
-#include "mysql/statements.h"
+#include "mysql/server_session.h"
 
 namespace holdfast::mysql {
-
-// What is the same for the whole life of a session.
-struct ServerFacts {
-  ServerVersion version;
-  std::string version_text;
-  std::uint64_t session_id = 0;
-  std::string account;  // CURRENT_USER()
-  // Which server this is, and which run of it: server_uuid (MySQL) or server_uid (MariaDB from
-  // 10.6 on), else host, port and server id; and when it started, as seen when this session began.
-  std::string server_uuid;
-  bool binary_log = false;
-  // innodb_flush_log_at_trx_commit = 0: commits reach the log file up to a second late.
-  bool lazy_redo = false;
-  base::Millis redo_interval{1000};
-};
 
 // What is read under the lock, and again before it is released, to be compared.
 struct Evidence {
   std::uint64_t session_id = 0;
-  api::Position position;  // binary log file, position and GTID; empty where there is none
+  api::Position position;  // of the binary log, and how far sources are applied
 };
 
-class MysqlSession : public MysqlConnection {
+enum class BackupStage { kStart, kFlush, kBlockDdl, kBlockCommit };
+
+class MysqlSession : public ServerSession {
  public:
-  using MysqlConnection::MysqlConnection;
-
-  // Connects, makes the session last (no idle timeout, no statement limit) and learns who answers.
-  // Closed again on failure.
-  [[nodiscard]] base::Result<void> begin(const ConnectSettings& settings, const Patience& patience);
-  // Valid after begin().
-  [[nodiscard]] const ServerFacts& facts() const { return facts_; }
-
-  // Does it still answer?
-  [[nodiscard]] base::Result<void> answer(const Patience& patience);
-  // The lines of SHOW GRANTS.
-  [[nodiscard]] base::Result<std::vector<std::string>> grants(const Patience& patience);
-  // Statements older than `threshold` that the lock would wait for, but for those of `own`.
-  [[nodiscard]] base::Result<std::vector<RunningStatement>> long_statements(
-      base::Millis threshold, const std::vector<std::uint64_t>& own, const Patience& patience);
-  // KILL of the whole session `id`. Never KILL QUERY: a pending FTWRL would end with an error and
-  // keep its lock on MySQL.
-  [[nodiscard]] base::Result<void> kill(std::uint64_t id, const Patience& patience);
+  using ServerSession::ServerSession;
 
   // LOCK INSTANCE FOR BACKUP: waits for DDL without stalling anybody. MySQL 8.0 and later.
   [[nodiscard]] base::Result<void> lock_instance(const Patience& patience);
   [[nodiscard]] base::Result<void> unlock_instance(const Patience& patience);
+
   // FLUSH TABLES WITH READ LOCK, which the server itself gives up by the deadline (MariaDB exactly,
   // MySQL rounded up to seconds). After any failure the lock may be held all the same:
-  // unlock_tables(), and close the session.
+  // drop_locks(), and close the session.
   [[nodiscard]] base::Result<void> lock_tables(const Patience& patience);
   [[nodiscard]] base::Result<void> unlock_tables(const Patience& patience);
+
+  // One stage of BACKUP STAGE, which the server gives up by the deadline. After a failure the stage
+  // before it is still held.
+  [[nodiscard]] base::Result<void> enter_backup_stage(BackupStage stage, const Patience& patience);
+  [[nodiscard]] base::Result<void> end_backup_stage(const Patience& patience);
+
+  // After whatever has failed: UNLOCK TABLES, and BACKUP STAGE END if a stage may be open.
+  [[nodiscard]] base::Result<void> drop_locks(const Patience& patience);
+
   // Does the server itself say that this session owns the global read lock? On MariaDB BACKUP STAGE
-  // START is refused with error 1223 in such a session and in no other. Nothing like it is known
-  // for MySQL, nor for MariaDB before 10.4: success there means nothing more than an answer.
-  [[nodiscard]] base::Result<void> prove_lock(const Patience& patience);
+  // START is refused with error 1223 in such a session and in no other. Before 10.4 success means
+  // nothing more than an answer. MariaDB only.
+  [[nodiscard]] base::Result<void> prove_read_lock(const Patience& patience);
+  // Is this session at BLOCK_COMMIT? The server refuses to enter the stage a second time with error
+  // 4147, and with 4146 where no stage is open; neither changes anything. MariaDB only.
+  [[nodiscard]] base::Result<void> prove_block_commit(const Patience& patience);
+  // Does performance_schema.metadata_locks show that this session was granted a shared lock of this
+  // kind ("GLOBAL", "BACKUP LOCK")? None where that can't be seen: another version, no privilege,
+  // the instrument off. MySQL only.
+  [[nodiscard]] base::Result<std::optional<bool>> owns_metadata_lock(const std::string& kind,
+                                                                     const Patience& patience);
+
   // FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS, before the lock, so that little is left to flush under
-  // it; also looks again at how the server writes its redo log, which SET GLOBAL may have changed.
+  // it; also looks again at how the server writes its redo log.
   [[nodiscard]] base::Result<void> flush_engine_logs(const Patience& patience);
   // Under the lock. Where commits are lazy (innodb_flush_log_at_trx_commit = 0): flushes, and waits
   // until the redo log is flushed, since MariaDB 10.11 doesn't do so for that statement (measured).
-  // Gives up the wait in silence when it takes longer than the server's own interval: probe() has
-  // warned of it. With 1 or 2 nothing is needed: what is committed has been written, and the freeze
-  // of the filesystem makes it durable.
-  [[nodiscard]] base::Result<void> flush_lazy_redo(const Patience& patience);
+  // The bytes that are still missing when the wait is given up: a little after the server's own
+  // interval, which the server does it by itself within; 0 is as it should be. With 1 or 2 nothing
+  // is needed: what is committed has been written, and the freeze of the filesystem makes it
+  // durable.
+  [[nodiscard]] base::Result<std::uint64_t> flush_lazy_redo(const Patience& patience);
+
+  // Binary log position, GTIDs and applied sources: one after the other, so under a lock.
   [[nodiscard]] base::Result<Evidence> evidence(const Patience& patience);
+  // The same, and InnoDB's log, as of one instant, while others write:
+  // performance_schema.log_status.
+  [[nodiscard]] base::Result<Evidence> evidence_at_once(const Patience& patience);
 
  private:
-  [[nodiscard]] base::Result<void> run(const std::string& statement, const Patience& patience);
-  // One that the server need not know: errors of the server are passed over.
-  [[nodiscard]] base::Result<void> run_if_known(const std::string& statement,
-                                                const Patience& patience);
-  [[nodiscard]] base::Result<void> learn_facts(const Patience& patience);
-  [[nodiscard]] base::Result<void> learn_redo(const Patience& patience);
-  [[nodiscard]] base::Result<std::string> identify_server(const Patience& patience);
+  // How long the statements of this session may wait for a lock, by the server's own clock.
+  [[nodiscard]] base::Result<void> limit_waits(const Patience& patience);
+  [[nodiscard]] base::Result<void> lift_limits(const Patience& patience);
+  [[nodiscard]] base::Result<void> expect_refusal(const std::string& statement, unsigned number,
+                                                  const char* undo, const char* otherwise,
+                                                  const Patience& patience);
   [[nodiscard]] base::Result<Table> binary_log_status(const Patience& patience);
-  [[nodiscard]] base::Result<std::uint64_t> status_number(const char* name,
-                                                          const Patience& patience);
+  [[nodiscard]] base::Result<void> add_sources(Evidence& evidence, const Patience& patience);
+  [[nodiscard]] base::Result<std::uint64_t> redo_target(const Patience& patience);
 
-  ServerFacts facts_;
+  bool stage_open_ = false;
 };
 
 }  // namespace holdfast::mysql

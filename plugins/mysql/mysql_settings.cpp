@@ -2,6 +2,10 @@
 #include "mysql/mysql_settings.h"
 
 #include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -16,8 +20,44 @@ using base::OptionType;
 using base::Result;
 
 constexpr std::size_t kPasswordLimit = 4096;
+// All authorities that Debian trusts are 220 kB.
+constexpr std::size_t kCertificateLimit = std::size_t{8} << 20U;
 constexpr const char* kDefaultSocket = "/run/mysqld/mysqld.sock";
 constexpr const char* kDefaultUser = "holdfast";
+
+// The value that stands at the place of the chosen word in the table's list of choices.
+template <typename Value, std::size_t kSize>
+Value chosen(const base::Options& options, const char* name,
+             const std::array<std::pair<const char*, Value>, kSize>& words) {
+  const std::string text = options.text(name);
+  const auto found = std::find_if(words.begin(), words.end(),
+                                  [&](const auto& word) { return text == word.first; });
+  return found == words.end() ? words.front().second : found->second;
+}
+
+constexpr std::array<std::pair<const char*, LockSetting>, 4> kLocks{
+    {{"ftwrl", LockSetting::kFtwrl},
+     {"backup-stage", LockSetting::kBackupStage},
+     {"instance", LockSetting::kInstance},
+     {"auto", LockSetting::kAuto}}};
+constexpr std::array<std::pair<const char*, LongStatementPolicy>, 4> kPolicies{
+    {{"wait", LongStatementPolicy::kWait},
+     {"fail", LongStatementPolicy::kFail},
+     {"kill-select", LongStatementPolicy::kKillSelect},
+     {"kill-all", LongStatementPolicy::kKillAll}}};
+constexpr std::array<std::pair<const char*, TlsMode>, 4> kTlsModes{
+    {{"off", TlsMode::kOff},
+     {"required", TlsMode::kRequired},
+     {"verify-ca", TlsMode::kVerifyCa},
+     {"verify-identity", TlsMode::kVerifyIdentity}}};
+
+template <typename Value, std::size_t kSize>
+std::vector<std::string> words_of(const std::array<std::pair<const char*, Value>, kSize>& words) {
+  std::vector<std::string> names;
+  for (const auto& word : words)
+    names.emplace_back(word.first);
+  return names;
+}
 
 std::string text_or_empty(const base::Options& options, const char* name) {
   return options.has(name) ? options.text(name) : std::string();
@@ -53,6 +93,47 @@ Result<void> check_combination(const base::Options& options) {
   return {};
 }
 
+// Over a unix socket there is nobody in between.
+Result<void> check_tls(const base::Options& options) {
+  if (options.has("tls") && !options.has("host") && !options.has("option-file")) {
+    return Error(ErrorCode::kConfiguration, "key 'tls' needs key 'host' or 'option-file'");
+  }
+  for (const char* key : {"tls-ca", "tls-cert", "tls-key"}) {
+    if (options.has(key) && (!options.has("tls") || options.text("tls") == "off")) {
+      return Error(ErrorCode::kConfiguration,
+                   std::string("key '") + key + "' needs key 'tls', and not 'off'");
+    }
+  }
+  if (options.has("tls-cert") != options.has("tls-key")) {
+    return Error(ErrorCode::kConfiguration, "keys 'tls-cert' and 'tls-key' need each other");
+  }
+  if (options.has("tls") && options.text("tls").starts_with("verify") && !options.has("tls-ca")) {
+    return Error(ErrorCode::kConfiguration,
+                 "key 'tls' needs key 'tls-ca' to verify the server with")
+        .with_hint("the authorities that Debian knows are in /etc/ssl/certs/ca-certificates.crt");
+  }
+  return {};
+}
+
+Result<void> read_tls(const base::Options& options, TlsSettings& tls) {
+  if (auto sensible = check_tls(options); !sensible) return sensible;
+  if (!options.has("tls")) return {};
+  tls.mode = chosen(options, "tls", kTlsModes);
+  tls.ca = text_or_empty(options, "tls-ca");
+  tls.certificate = text_or_empty(options, "tls-cert");
+  tls.key = text_or_empty(options, "tls-key");
+  // The libraries' own words for a file that isn't there don't name it.
+  for (const auto& [key, path] : {std::pair{"tls-ca", tls.ca}, {"tls-cert", tls.certificate}}) {
+    if (path.empty()) continue;
+    if (auto content = base::read_file(path, kCertificateLimit); !content) {
+      return unusable(key, std::move(content).error());
+    }
+  }
+  if (tls.key.empty()) return {};
+  auto key = read_private("tls-key", tls.key);
+  return key ? Result<void>() : std::move(key).error();
+}
+
 }  // namespace
 
 std::string ConnectSettings::target() const {
@@ -81,17 +162,35 @@ base::OptionTable mysql_option_table() {
        .type = OptionType::kPath,
        .help = "client option file; nobody but its owner may read it"},
       {.name = "option-group", .help = "group of the option file, read after [client]"},
+      {.name = "tls",
+       .type = OptionType::kChoice,
+       .help = "encryption of a TCP connection, and what is asked of the server's certificate",
+       .choices = words_of(kTlsModes)},
+      {.name = "tls-ca",
+       .type = OptionType::kPath,
+       .help = "file with the certificates of the authorities that may sign the server's"},
+      {.name = "tls-cert",
+       .type = OptionType::kPath,
+       .help = "file with the certificate that this client shows"},
+      {.name = "tls-key",
+       .type = OptionType::kPath,
+       .help = "file with its private key; nobody but its owner may read it"},
       {.name = "lock",
        .type = OptionType::kChoice,
        .default_value = "ftwrl",
-       .help = "how writers are held: FLUSH TABLES WITH READ LOCK",
-       .choices = {"ftwrl"}},
+       .help = "how writers are held",
+       .choices = words_of(kLocks)},
       {.name = "lock-timeout",
        .type = OptionType::kDuration,
        .default_value = "2s",
        .help = "how long the lock may take, and so stall writers, before the freeze is given up",
        .least = 50,
        .most = 60000},
+      {.name = "long-statement-policy",
+       .type = OptionType::kChoice,
+       .default_value = "wait",
+       .help = "what is done about a statement that the lock would have to wait for",
+       .choices = words_of(kPolicies)},
       {.name = "long-statement-threshold",
        .type = OptionType::kDuration,
        .default_value = "1s",
@@ -101,7 +200,8 @@ base::OptionTable mysql_option_table() {
       {.name = "long-statement-wait",
        .type = OptionType::kDuration,
        .default_value = "5s",
-       .help = "how long such statements are waited for before the freeze is given up",
+       .help = "how long such statements are waited for before they are killed or the freeze is "
+               "given up",
        .least = 0,
        .most = 120000},
   };
@@ -136,9 +236,12 @@ Result<MysqlSettings> read_mysql_settings(const base::Options& options) {
       return unusable("password-file", Error(ErrorCode::kConfiguration, "its first line is empty"));
     }
   }
+  if (auto tls = read_tls(options, connect.tls); !tls) return std::move(tls).error();
+  settings.lock = chosen(options, "lock", kLocks);
   settings.lock_timeout = options.duration("lock-timeout");
-  settings.long_statement_threshold = options.duration("long-statement-threshold");
-  settings.long_statement_wait = options.duration("long-statement-wait");
+  settings.long_statements = {chosen(options, "long-statement-policy", kPolicies),
+                              options.duration("long-statement-threshold"),
+                              options.duration("long-statement-wait")};
   return settings;
 }
 

@@ -26,7 +26,7 @@ Result<void> SessionPair::ensure(const ConnectSettings& settings, const Patience
 void SessionPair::abandon() {
   const bool unlocked =
       lock_.usable() &&
-      lock_.unlock_tables({.deadline = Deadline::in(kUnlockTime), .deaf = true}).has_value();
+      lock_.drop_locks({.deadline = Deadline::in(kUnlockTime), .deaf = true}).has_value();
   if (!unlocked && control_.usable()) {
     (void)control_.kill(lock_.facts().session_id,
                         {.deadline = Deadline::in(kKillTime), .deaf = true});

@@ -25,8 +25,8 @@ class SessionPair {
   [[nodiscard]] bool usable() const { return lock_.usable() && control_.usable(); }
 
   // Makes sure that nothing stays locked, whatever state the lock session is in, and closes both:
-  // UNLOCK TABLES if it answers, else KILL through the control session, else shutdown(2). Takes
-  // 150 ms at most, interrupted or not.
+  // UNLOCK TABLES or BACKUP STAGE END if it answers, else KILL through the control session, else
+  // shutdown(2). Takes 150 ms at most, interrupted or not.
   //
   // Needed after every failure of FTWRL: on MySQL one that reports error 1205 may hold the lock all
   // the same (measured on 5.7 to 9.7), and one that is pending doesn't notice a closed connection.

@@ -4,7 +4,9 @@
 #include <mysql.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <stdexcept>
+#include <utility>
 
 #include "contract/contract.h"
 
@@ -39,7 +41,7 @@ class Administrator {
 
 class MysqlSubject final : public Subject {
  public:
-  MysqlSubject() {
+  explicit MysqlSubject(std::string lock) : lock_(std::move(lock)) {
     administrator_.run("CREATE DATABASE IF NOT EXISTS contract");
     administrator_.run("CREATE TABLE IF NOT EXISTS contract.t (a INT) ENGINE=InnoDB");
     administrator_.run("CREATE TABLE IF NOT EXISTS contract.locked (a INT) ENGINE=InnoDB");
@@ -51,7 +53,8 @@ class MysqlSubject final : public Subject {
   std::vector<base::Setting> settings() const override {
     return {{"socket", environment("HOLDFAST_TEST_MYSQL_SOCKET"), "test.conf:1"},
             {"password-file", environment("HOLDFAST_TEST_MYSQL_PASSWORD_FILE"), "test.conf:2"},
-            {"lock-timeout", "10s", "test.conf:3"}};
+            {"lock-timeout", "10s", "test.conf:3"},
+            {"lock", lock_, "test.conf:4"}};
   }
 
   bool can_end_session() const override { return true; }
@@ -59,7 +62,8 @@ class MysqlSubject final : public Subject {
     administrator_.run("KILL " + identity.session_id);
   }
 
-  bool can_block() const override { return true; }
+  // An instance lock waits for nothing that could be begun and left standing.
+  bool can_block() const override { return holds_writers(); }
   void block() override { blocker_.run("LOCK TABLES contract.locked WRITE"); }
   void unblock() override { blocker_.run("UNLOCK TABLES"); }
 
@@ -67,19 +71,31 @@ class MysqlSubject final : public Subject {
   void pause() override { signal_family(server_, SIGSTOP); }
   void resume() override { signal_family(server_, SIGCONT); }
 
-  bool holds_writers() const override { return true; }
+  bool holds_writers() const override { return lock_ != "instance"; }
   bool others_can_write() override {
     return administrator_.try_to("INSERT INTO contract.t VALUES (1)");
   }
 
  private:
+  std::string lock_;
   base::SystemProcessRunner processes_;
   pid_t server_ = static_cast<pid_t>(std::stol(environment("HOLDFAST_TEST_MYSQL_PID")));
   Administrator administrator_;
   Administrator blocker_;
 };
 
-const Registration kMysql("mysql", [] { return std::make_unique<MysqlSubject>(); });
+std::function<std::unique_ptr<Subject>()> holding_by(const std::string& lock) {
+  return [lock] { return std::make_unique<MysqlSubject>(lock); };
+}
+
+const Registration kFtwrl("mysql_ftwrl", holding_by("ftwrl"));
+// Each product has a lighter lock of its own.
+bool on_mysql() {
+  const char* lock = std::getenv("HOLDFAST_TEST_MYSQL_LIGHT_LOCK");
+  return lock != nullptr && std::string(lock) == "instance";
+}
+const Registration kLight(on_mysql() ? "mysql_instance" : "mysql_backup_stage",
+                          holding_by(on_mysql() ? "instance" : "backup-stage"));
 
 }  // namespace
 }  // namespace holdfast::contract

@@ -28,8 +28,7 @@ class PluginContract(unittest.TestCase):
                 tempfile.NamedTemporaryFile("w", prefix="hf-password-") as password_file:
             password_file.write(PASSWORD + "\n")
             password_file.flush()
-            mysql.run(f"CREATE USER holdfast@localhost IDENTIFIED BY '{PASSWORD}';"
-                      f"GRANT {', '.join(mysql.grants)} ON *.* TO holdfast@localhost")
+            mysql.make_account("holdfast", PASSWORD)
             me = getpass.getuser()
             postgresql.run(f'CREATE ROLE "{me}" LOGIN;' + "".join(
                 grant.format(f'"{me}"') for grant in postgresql_grants(postgresql)))
@@ -43,6 +42,7 @@ class PluginContract(unittest.TestCase):
                 os.environ,
                 HOLDFAST_TEST_MYSQL_SOCKET=mysql.socket,
                 HOLDFAST_TEST_MYSQL_PID=str(mysql.pid),
+                HOLDFAST_TEST_MYSQL_LIGHT_LOCK=mysql.light_lock,
                 HOLDFAST_TEST_MYSQL_PASSWORD_FILE=password_file.name,
                 HOLDFAST_TEST_REDIS_AOF_SOCKET=aof.socket,
                 HOLDFAST_TEST_REDIS_AOF_PID=str(aof.pid),

@@ -6,7 +6,8 @@ What tests ask a server of this family, so that one test body runs on all of the
   `version`          (10, 11, 6), once it runs
   `engines`          a transactional storage engine first, then those that are not
   `position_grant`   the privilege for reading the binary log's position
-  `grants`           all that an account for holdfast wants
+  `light_lock`       the lock beside ftwrl that it has
+  `grants`           all that an account for holdfast wants on everything
   `binary_log()`     (file, position), whatever the statement is called there
   `redo_lag()`       bytes of redo log that a crash of the machine would lose
   `rows(n)`          a table expression with the numbers 1 to n (1000 at most) in column `seq`
@@ -40,6 +41,7 @@ class MysqlServer(Server):
     programs = ()  # the server's, and the client's, by preference
     clients = ()
     position_grant = "REPLICATION CLIENT"
+    light_lock = "instance"
     redo_counters = ("Innodb_redo_log_current_lsn", "Innodb_redo_log_flushed_to_disk_lsn")
 
     def __init__(self, parent=None, options=(), binlog=True, installation=None):
@@ -50,6 +52,11 @@ class MysqlServer(Server):
     @property
     def grants(self):
         return ("RELOAD", "PROCESS", self.position_grant)
+
+    def make_account(self, name, password):
+        """One that holds by every lock that the server has."""
+        self.run(f"CREATE USER {name}@localhost IDENTIFIED BY '{password}';"
+                 f"GRANT {', '.join(self.grants)} ON *.* TO {name}@localhost")
 
     @property
     def version(self):
@@ -129,6 +136,7 @@ class MariaDb(MysqlServer):
     mariadb = True
     engines = ("InnoDB", "Aria", "MyISAM")
     position_grant = "BINLOG MONITOR"
+    light_lock = "backup-stage"
     programs = ("mariadbd",)
     clients = ("mariadb",)
     redo_counters = ("Innodb_lsn_current", "Innodb_lsn_flushed")
@@ -166,6 +174,11 @@ class MySql(MysqlServer):
     @property
     def grants(self):
         return (*super().grants, "BACKUP_ADMIN")
+
+    def make_account(self, name, password):
+        super().make_account(name, password)
+        self.run("".join(f"GRANT SELECT ON performance_schema.{table} TO {name}@localhost;"
+                         for table in ("log_status", "metadata_locks")))
 
     @property
     def administrator(self):

@@ -110,7 +110,7 @@ class MysqlAccount(PluginCase):
                 self.assertEqual(self.refusal(**settings), ("configuration", prefix + line))
 
     def test_values_out_of_range_are_refused_with_their_place(self):
-        for settings in ({"lock": "instance"}, {"lock_timeout": "10ms"}, {"lock_timeout": 5},
+        for settings in ({"lock": "none"}, {"lock_timeout": "10ms"}, {"lock_timeout": 5},
                          {"long_statement_wait": "1h"}, {"socket": "relative"}, {"locktimeout": "1s"}):
             with self.subTest(settings):
                 code, line = self.refusal(**settings)

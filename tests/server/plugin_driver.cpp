@@ -103,8 +103,10 @@ class Driver {
     if (verb == "probe") {
       const auto report = plugin_->probe(deadline, {});
       if (!report) return answer_for(report.error());
-      return {
-          {"ok", true}, {"identity", described(report->identity)}, {"warnings", report->warnings}};
+      return {{"ok", true},
+              {"identity", described(report->identity)},
+              {"details", pairs(report->details)},
+              {"warnings", report->warnings}};
     }
     if (verb == "prepare") {
       const auto done = plugin_->prepare(window_, deadline, {});

@@ -38,9 +38,12 @@ TEST_F(MysqlSettingsOf, NothingAreTheDefaultsOfDebian) {
   EXPECT_EQ(settings->connect.user, "holdfast");
   EXPECT_TRUE(settings->connect.password.empty());
   EXPECT_EQ(settings->connect.target(), "/run/mysqld/mysqld.sock");
+  EXPECT_EQ(settings->connect.tls.mode, TlsMode::kAsItIs);
+  EXPECT_EQ(settings->lock, LockSetting::kFtwrl);
+  EXPECT_EQ(settings->long_statements.policy, LongStatementPolicy::kWait);
   EXPECT_EQ(settings->lock_timeout, base::Millis(2000));
-  EXPECT_EQ(settings->long_statement_threshold, base::Millis(1000));
-  EXPECT_EQ(settings->long_statement_wait, base::Millis(5000));
+  EXPECT_EQ(settings->long_statements.threshold, base::Millis(1000));
+  EXPECT_EQ(settings->long_statements.wait, base::Millis(5000));
 }
 
 TEST_F(MysqlSettingsOf, AHostHaveNoSocket) {
@@ -72,6 +75,45 @@ TEST_F(MysqlSettingsOf, APasswordFileWithoutALineBreakWork) {
   EXPECT_STREQ(settings->connect.password.reveal(), "pass");
 }
 
+TEST_F(MysqlSettingsOf, TlsAreReadWithTheirFiles) {
+  const std::string path = file("pem");
+  const auto settings = read({{"host", "h"},
+                              {"tls", "verify-identity"},
+                              {"tls-ca", path},
+                              {"tls-cert", path},
+                              {"tls-key", path}});
+  ASSERT_TRUE(settings) << settings.error().one_line();
+  EXPECT_EQ(settings->connect.tls.mode, TlsMode::kVerifyIdentity);
+  EXPECT_EQ(settings->connect.tls.ca, path);
+  EXPECT_EQ(settings->connect.tls.certificate, path);
+  EXPECT_EQ(settings->connect.tls.key, path);
+}
+
+TEST_F(MysqlSettingsOf, ATlsFileThatIsMissingOrAnOpenKeyAreRefused) {
+  const auto missing = read({{"host", "h"}, {"tls", "verify-ca"}, {"tls-ca", "/no/ca.pem"}});
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().text(),
+            "unable to use key 'tls-ca': unable to open '/no/ca.pem': No such file or directory");
+  const std::string open = file("pem", 0644);
+  const auto refused =
+      read({{"host", "h"}, {"tls", "required"}, {"tls-cert", open}, {"tls-key", open}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().text(), "unable to use key 'tls-key': unable to use '" + open +
+                                        "': others than its owner may read or write it");
+}
+
+TEST_F(MysqlSettingsOf, EachLockAndPolicyAreKnownByTheirWords) {
+  const auto settings = read({{"lock", "auto"}, {"long-statement-policy", "kill-select"}});
+  ASSERT_TRUE(settings);
+  EXPECT_EQ(settings->lock, LockSetting::kAuto);
+  EXPECT_EQ(settings->long_statements.policy, LongStatementPolicy::kKillSelect);
+  EXPECT_TRUE(settings->long_statements.kills());
+  EXPECT_EQ(read({{"lock", "backup-stage"}})->lock, LockSetting::kBackupStage);
+  EXPECT_EQ(read({{"lock", "instance"}})->lock, LockSetting::kInstance);
+  EXPECT_FALSE(read({{"long-statement-policy", "fail"}})->long_statements.kills());
+  EXPECT_TRUE(read({{"long-statement-policy", "kill-all"}})->long_statements.kills());
+}
+
 TEST_F(MysqlSettingsOf, AnOpenPasswordFileAreRefused) {
   const std::string path = file("pass", 0604);
   const auto refused = read({{"password-file", path}});
@@ -87,6 +129,13 @@ TEST_F(MysqlSettingsOf, KeysThatExcludeEachOtherAreRefused) {
            {{"socket", "/s"}, {"host", "h"}},
            {{"port", "1"}},
            {{"option-group", "g"}},
+           {{"tls", "required"}},
+           {{"host", "h"}, {"tls-ca", path}},
+           {{"host", "h"}, {"tls", "off"}, {"tls-ca", path}},
+           {{"host", "h"}, {"tls", "required"}, {"tls-cert", path}},
+           {{"host", "h"}, {"tls", "required"}, {"tls-key", path}},
+           {{"host", "h"}, {"tls", "verify-ca"}},
+           {{"host", "h"}, {"tls", "verify-identity"}},
            {{"password-file", path}, {"option-file", path}}}) {
     const auto refused = read(pairs);
     ASSERT_FALSE(refused);
