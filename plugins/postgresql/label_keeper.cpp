@@ -46,7 +46,7 @@ Result<void> LabelKeeper::finish(Deadline deadline) {
 Result<void> LabelKeeper::keep(Writer write, Deadline deadline) {
   if (thread_.joinable()) {
     // What came of the earlier one was reported when its deadline passed.
-    const auto earlier = finish(deadline);
+    auto earlier = finish(deadline);
     if (thread_.joinable()) return earlier;
   }
   through_ = base::UniqueFd(::eventfd(0, EFD_CLOEXEC));

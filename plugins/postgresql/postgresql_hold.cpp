@@ -107,6 +107,11 @@ Result<api::Position> PostgresqlHold::check(Deadline deadline) {
   return position_at(*now);
 }
 
+Result<void> PostgresqlHold::extend(const api::Window& window, Deadline /*deadline*/) {
+  if (backup_) backup_->window = window.id;
+  return {};
+}
+
 Result<void> PostgresqlHold::release(Deadline deadline) {
   if (std::exchange(released_, true)) return {};
   const bool gone = !session_.usable() || session_.hung_up();
@@ -116,9 +121,12 @@ Result<void> PostgresqlHold::release(Deadline deadline) {
   if (!backup_ || (gone && !proven_)) return {};
   Result<void> kept = session_gone();
   if (!gone) {
-    auto stop = session_.backup_stop({.deadline = deadline});
-    kept = stop ? keep(*stop, deadline) : Result<void>(std::move(stop).error());
-    if (!stop) session_.close();
+    if (auto stop = session_.backup_stop({.deadline = deadline}); stop) {
+      kept = keep(*stop, deadline);
+    } else {
+      session_.close();
+      kept = std::move(stop).error();
+    }
   }
   if (kept) return {};
   return base::wrap(std::move(kept).error(),

@@ -46,6 +46,9 @@ class PostgresqlHold final : public api::Hold {
   [[nodiscard]] std::vector<std::string> warnings() const override;
   [[nodiscard]] int watch_fd() const override { return session_.fd(); }
   [[nodiscard]] base::Result<api::Position> check(base::Deadline deadline) override;
+  // The label is the new window's then.
+  [[nodiscard]] base::Result<void> extend(const api::Window& window,
+                                          base::Deadline deadline) override;
   [[nodiscard]] base::Result<void> release(base::Deadline deadline) override;
   [[nodiscard]] api::ReleaseReport release_report() const override { return report_; }
 

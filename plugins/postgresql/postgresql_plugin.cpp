@@ -70,11 +70,11 @@ Result<ServerState> PostgresqlPlugin::connect(const Patience& patience) {
     session_.close();
     begun = std::move(state).error();
   }
-  const std::string hint = connect_hint(begun.error());
-  return Error(begun.error().code(), "unable to connect to '" + context().resource + "' at '" +
-                                         base::printable(settings_.target) + "'")
-      .with_hint(hint)
-      .caused_by(std::move(begun).error());
+  Error cause = std::move(begun).error();
+  std::string hint = connect_hint(cause);
+  return base::wrap(std::move(cause), "unable to connect to '" + context().resource + "' at '" +
+                                          base::printable(settings_.target) + "'")
+      .with_hint(std::move(hint));
 }
 
 Result<std::vector<std::string>> PostgresqlPlugin::check_privileges() const {

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "postgresql/postgresql_hold.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "support/temporary_directory.h"
+#include "unit/plugins/postgresql/scripted_session.h"
 
 namespace holdfast::postgresql {
 namespace {
@@ -58,6 +63,96 @@ TEST_F(DifferenceOfStates, SeesAPromotion) {
   EXPECT_EQ(change([](ServerState& after) { after.in_recovery = true; }),
             "the server was promoted");
   EXPECT_EQ(change([](ServerState& after) { after.timeline = "2"; }), "timeline was 1 and is 2");
+}
+
+// A hold in mode `backup`, on a server that is played.
+class BackupHold : public ScriptedSession {
+ protected:
+  static support::Statement state_of_the_server() {
+    return support::answers("pg_backend_pid()",
+                            {"7301", "1700000000.5", "3", "0/2000100", "1001", "f"});
+  }
+  support::Statement stop_of_the_backup(const std::string& map = "") const {
+    return support::answers("FROM pg_backup_stop", {"0/3000000", label_, map});
+  }
+
+  std::unique_ptr<PostgresqlHold> hold(const support::Conversation& later) {
+    support::Conversation whole{state_of_the_server()};
+    whole.insert(whole.end(), later.begin(), later.end());
+    play("16.4", kNewFacts, {.checkpoint = true}, whole);
+    auto state = session_.state(soon());
+    EXPECT_TRUE(state);
+    return std::make_unique<PostgresqlHold>(
+        session_, keeper_, "postgresql:main", std::move(*state),
+        RunningBackup{"0/2000028", "first-window", directory_.path(), 20}, "");
+  }
+  static base::Deadline later() { return base::Deadline::in(std::chrono::seconds(10)); }
+  static std::string said(const base::Result<void>& result) {
+    return result ? "ok" : result.error().text();
+  }
+
+  support::TemporaryDirectory directory_;
+  LabelKeeper keeper_{waker_};
+};
+
+TEST_F(BackupHold, ReportsWhatTheServerGaveAndWhereItIsKept) {
+  const auto hold = this->hold({state_of_the_server(), stop_of_the_backup("16 /space\n")});
+  EXPECT_TRUE(hold->check(later()));
+  EXPECT_TRUE(hold->release_report().position.empty());
+  EXPECT_EQ(said(hold->release(later())), "ok");
+  const api::ReleaseReport report = hold->release_report();
+  EXPECT_THAT(
+      report.position,
+      ::testing::ElementsAre(::testing::Pair("backup-stop-lsn", "0/3000000"),
+                             ::testing::Pair("backup-stop-wal-file", "000000030000000000000002"),
+                             ::testing::Pair("backup-files", directory_.file("first-window"))));
+  EXPECT_THAT(report.files,
+              ::testing::ElementsAre(::testing::Pair("backup_label", label_),
+                                     ::testing::Pair("tablespace_map", "16 /space\n")));
+}
+
+TEST_F(BackupHold, KeepsTheLabelUnderTheWindowThatTookItOver) {
+  const auto hold = this->hold({stop_of_the_backup()});
+  EXPECT_TRUE(hold->extend({"second-window", base::Millis(60000)}, later()));
+  EXPECT_EQ(said(hold->release(later())), "ok");
+  EXPECT_EQ(hold->release_report().position.back().second, directory_.file("second-window"));
+  EXPECT_EQ(base::read_file(directory_.file("second-window/backup_label"), 4096).value_or(""),
+            label_);
+}
+
+TEST_F(BackupHold, ReportsTheLabelAlsoWhenTheDiskDoesNotTakeIt) {
+  ASSERT_TRUE(base::write_file(directory_.file("first-window"), "", 0600, base::Durable::kNo));
+  const auto hold = this->hold({stop_of_the_backup()});
+  EXPECT_EQ(said(hold->release(later())),
+            "unable to keep the backup label of 'postgresql:main': unable to make directory '" +
+                directory_.file("first-window") + "': Not a directory");
+  EXPECT_EQ(hold->release_report().files.size(), 1U);
+  EXPECT_EQ(hold->release_report().position.back().first, "backup-stop-wal-file");
+}
+
+TEST_F(BackupHold, ReportsNoFilesThatTheRecordHasNoRoomFor) {
+  const auto hold = this->hold({stop_of_the_backup(std::string(20000, 'x') + "\n")});
+  EXPECT_EQ(said(hold->release(later())), "ok");
+  EXPECT_TRUE(hold->release_report().files.empty());
+}
+
+TEST_F(BackupHold, ThatEndsBetweenProofAndReleaseHasNoLabel) {
+  const auto hold = this->hold({state_of_the_server()});
+  EXPECT_TRUE(hold->check(later()));
+  session_.shut_down();
+  EXPECT_EQ(said(hold->release(later())),
+            "unable to keep the backup label of 'postgresql:main': the server has ended session "
+            "1001");
+}
+
+TEST_F(BackupHold, ThatEndedBeforeItWasProvenHasNothingToRelease) {
+  const auto hold = this->hold({});
+  session_.shut_down();
+  const auto lost = hold->check(later());
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().text(),
+            "the session on 'postgresql:main' was lost: the server has ended session 1001");
+  EXPECT_EQ(said(hold->release(later())), "ok");
 }
 
 }  // namespace

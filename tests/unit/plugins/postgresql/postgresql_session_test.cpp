@@ -7,9 +7,8 @@
 #include <gtest/gtest.h>
 
 #include <future>
-#include <memory>
 
-#include "support/scripted_postgres.h"
+#include "unit/plugins/postgresql/scripted_session.h"
 
 namespace holdfast::postgresql {
 namespace {
@@ -18,65 +17,11 @@ using base::Deadline;
 using base::ErrorCode;
 using support::Answered;
 using support::answers;
-using support::Conversation;
 using support::refuses;
 using support::Statement;
 using namespace std::chrono_literals;
 
-// What a role may do, as the server says it.
-struct Role {
-  bool superuser = false;
-  bool checkpoint = false;
-  bool backup = true;
-};
-
-std::string truth(bool value) {
-  return value ? "t" : "f";
-}
-
-class SessionTest : public ::testing::Test {
- protected:
-  ~SessionTest() override {
-    session_.close();
-    if (server_) {
-      EXPECT_EQ(server_->finish(), "");
-    }
-  }
-
-  // A server of this version, on which this role has this conversation, after the beginning that
-  // every session has. `facts` is what it has to be asked about the role.
-  void play(const std::string& version, const std::string& facts, const Role& role,
-            const Conversation& conversation, const std::vector<Conversation>& others = {}) {
-    Conversation whole{
-        answers("set_config", {"0"}),
-        answers(facts, {version + " (test)", "holdfast", truth(role.superuser),
-                        truth(role.checkpoint), truth(role.backup), "t", "16777216"})};
-    whole.insert(whole.end(), conversation.begin(), conversation.end());
-    std::vector<Conversation> scripts{whole};
-    scripts.insert(scripts.end(), others.begin(), others.end());
-    server_ = std::make_unique<support::ScriptedPostgres>(version, scripts);
-    connect_ = {{"host", server_->socket_directory()}, {"user", "holdfast"}, {"dbname", "d"}};
-    const auto begun = session_.begin(connect_, soon());
-    ASSERT_TRUE(begun) << begun.error().one_line();
-  }
-
-  static Patience soon() { return {.deadline = Deadline::in(10s)}; }
-
-  static constexpr const char* kOldFacts =
-      ", false, has_function_privilege('pg_start_backup(text, boolean, boolean)', 'EXECUTE') AND "
-      "has_function_privilege('pg_stop_backup(boolean, boolean)', 'EXECUTE')";
-  static constexpr const char* kNewFacts =
-      "pg_has_role(current_user, 'pg_checkpoint', 'USAGE'), "
-      "has_function_privilege('pg_backup_start(text, boolean)', 'EXECUTE') AND "
-      "has_function_privilege('pg_backup_stop(boolean)', 'EXECUTE')";
-  const std::string label_ =
-      "START WAL LOCATION: 0/2000028 (file 000000030000000000000002)\nSTART TIMELINE: 3\n";
-
-  std::unique_ptr<support::ScriptedPostgres> server_;
-  Keywords connect_;
-  base::Waker waker_;
-  PostgresqlSession session_{waker_};
-};
+using SessionTest = ScriptedSession;
 
 TEST_F(SessionTest, LearnsWhoAnswers) {
   play("16.4", kNewFacts, {.checkpoint = true}, {});
