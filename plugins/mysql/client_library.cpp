@@ -67,6 +67,9 @@ void set_common_options(MYSQL* handle, const ConnectSettings& settings, base::De
   mysql_options(handle, MYSQL_OPT_WRITE_TIMEOUT, &read_timeout);
   mysql_options(handle, MYSQL_OPT_LOCAL_INFILE, &local_infile);
   mysql_options(handle, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+  // Both libraries take the host 'localhost' for a unix socket otherwise.
+  const unsigned tcp = MYSQL_PROTOCOL_TCP;
+  if (!settings.host.empty()) mysql_options(handle, MYSQL_OPT_PROTOCOL, &tcp);
   if (!settings.option_file.empty()) {
     mysql_options(handle, MYSQL_READ_DEFAULT_FILE, settings.option_file.c_str());
     mysql_options(handle, MYSQL_READ_DEFAULT_GROUP, settings.option_group.c_str());
@@ -166,6 +169,12 @@ Result<MysqlHandle> connect(const ConnectSettings& settings, base::Deadline dead
   auto connected = connect_handle(handle.get(), settings, deadline, stop, waker);
   if (!connected) return std::move(connected).error();
   if (!*connected) return error_of(handle.get());
+  // Connector/C goes on without encryption, in silence, where the server has none.
+  const bool must = settings.tls.mode != TlsMode::kAsItIs && settings.tls.mode != TlsMode::kOff;
+  if (must && mysql_get_ssl_cipher(handle.get()) == nullptr) {
+    return Error(ErrorCode::kUnreachable, "the server does not encrypt the connection")
+        .with_hint("set up the server's certificate, or tls = off");
+  }
   return handle;
 }
 

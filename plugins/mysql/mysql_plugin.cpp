@@ -53,9 +53,11 @@ Result<void> MysqlPlugin::connect(const Patience& patience) {
   auto connected = sessions_.ensure(settings_.connect, patience);
   if (connected) return connected;
   const ErrorCode code = connected.error().code();
+  const std::string hint =
+      connected.error().hint().empty() ? connect_hint(code) : connected.error().hint();
   return Error(code, "unable to connect to '" + context().resource + "' at '" +
                          base::printable(settings_.connect.target()) + "'")
-      .with_hint(connect_hint(code))
+      .with_hint(hint)
       .caused_by(std::move(connected).error());
 }
 

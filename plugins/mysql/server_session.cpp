@@ -19,6 +19,7 @@ using base::Result;
 constexpr unsigned kSyntaxError = 1064;
 constexpr unsigned kUnknownVariable = 1193;
 constexpr unsigned kNoSuchThread = 1094;
+constexpr unsigned kTableDenied = 1142;
 constexpr unsigned kNoSuchTable = 1146;
 constexpr unsigned kAccessDenied = 1227;
 constexpr unsigned kNoSuchQuery = 1957;
@@ -145,10 +146,11 @@ Result<Table> ServerSession::process_list(const Patience& patience) {
       ".PROCESSLIST WHERE COMMAND IN ('Query', 'Execute', 'Connect') AND INFO IS NOT NULL AND "
       "USER NOT IN ('system user', 'event_scheduler')";
   // MySQL's older table takes a lock that every new connection needs. The newer one came with
-  // 8.0.22.
+  // 8.0.22, and wants SELECT on itself besides PROCESS.
   if (!mariadb() && facts_.performance_schema) {
     auto answer = query(columns + "performance_schema" + where, patience);
-    if (answer || server_error() != kNoSuchTable) return answer;
+    const bool unusable = server_error() == kNoSuchTable || server_error() == kTableDenied;
+    if (answer || !unusable) return answer;
   }
   return query(columns + "information_schema" + where, patience);
 }

@@ -13,18 +13,19 @@ from plugin_case import SLACK
 
 class Lock(MysqlCase):
     def test_it_holds_writers_of_every_engine_and_ddl_but_no_reader(self):
+        self.db.run("CREATE TABLE shop.altered (a INT)")
         plugin = self.plugin()
         plugin.freeze()
         writers = self.assert_held(
             *self.inserts(7), "CREATE TABLE shop.created (a INT)",
-            "ALTER TABLE shop.InnoDB ADD COLUMN b INT")
+            "ALTER TABLE shop.altered ADD COLUMN b INT")
         for engine in self.db.engines:
             self.assertEqual(self.db.run(f"SELECT COUNT(*) FROM shop.{engine} WHERE a = 7"), ["0"])
         plugin.check()
         plugin.release()
         for writer in writers:
             writer.finish(5)
-        self.db.run("DROP TABLE shop.created; ALTER TABLE shop.InnoDB DROP COLUMN b;"
+        self.db.run("DROP TABLE shop.created, shop.altered;"
                     + "".join(f"DELETE FROM shop.{engine} WHERE a = 7;" for engine in self.db.engines))
 
     def test_a_commit_of_an_open_transaction_waits_for_the_release(self):
@@ -226,6 +227,32 @@ class LazyRedo(MysqlCase):
         self.db.run(f"INSERT INTO shop.InnoDB SELECT seq FROM {self.db.rows(900)}")
         plugin.freeze()
         self.assertLess(self.db.redo_lag(), 1000)
+        plugin.release()
+
+
+@only_mariadb
+class StubbornRedo(MysqlCase):
+    # The background flushes every three quarters of an hour.
+    server_options = ("--innodb-flush-log-at-trx-commit=0", "--innodb-flush-log-at-timeout=2700")
+
+    def test_a_redo_log_that_does_not_come_is_told_and_the_freeze_goes_on(self):
+        plugin = self.plugin()
+        plugin.prepare()
+        self.db.run(f"INSERT INTO shop.InnoDB SELECT seq FROM {self.db.rows(900)}")
+        held = plugin.hold()
+        if self.db.version < (11,):
+            # The server does not flush when it is told to.
+            self.assertGreater(self.db.redo_lag(), 0)
+            self.assertEqual(len(held.warnings), 1)
+            self.assertRegex(held.warnings[0], r"^the last \d+ bytes of the redo log are not flushed "
+                             r"\(innodb_flush_log_at_trx_commit is 0\): the snapshot may lack commits "
+                             r"that its binary log has$")
+            self.assertGreater(held.ms, 2900)
+            self.assertLess(held.ms, 3000 + SLACK)
+        else:
+            self.assertEqual(self.db.redo_lag(), 0)
+            self.assertEqual(held.warnings, [])
+        plugin.check()
         plugin.release()
 
 
