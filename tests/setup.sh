@@ -19,6 +19,8 @@ packages_run=(
   python3 qemu-system-x86 qemu-utils qemu-guest-agent mmdebstrap e2fsprogs util-linux
   mariadb-server-core mariadb-client-core postgresql redis-tools procps strace
 )
+# To fuzz: a compiler with libFuzzer.
+packages_fuzz=(clang-14 libclang-rt-14-dev)
 
 # Installs what is missing. The servers' own services are neither started nor enabled by it: tests
 # start servers of their own, on sockets in temporary directories.
