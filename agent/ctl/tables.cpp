@@ -20,7 +20,9 @@ std::string span_of(const Json& record, const char* begin, const char* end) {
   const auto to = base::integer_member(member(record, end), "monotonic_ns");
   if (!from || !to) return "-";
   std::array<char, 48> text{};
-  (void)std::snprintf(text.data(), text.size(), "%.1f ms", static_cast<double>(*to - *from) / 1e6);
+  // Whatever stands there: a difference of integers could overflow.
+  const double span = static_cast<double>(*to) - static_cast<double>(*from);
+  (void)std::snprintf(text.data(), text.size(), "%.1f ms", span / 1e6);
   return text.data();
 }
 

@@ -70,6 +70,17 @@ TEST(Tables, SurvivesDocumentsOfAnyShape) {
   }
 }
 
+TEST(Tables, ShowsTimesThatAreFurtherApartThanANumberReaches) {
+  const Json instant = {{"monotonic_ns", INT64_MIN}};
+  const Json report = {
+      {"records",
+       {{{"begin", instant}, {"held", {{"monotonic_ns", INT64_MAX}}}, {"end", instant}}}}};
+  const std::string text = report_text(report);
+  EXPECT_NE(text.find("until held 18446744073709.6 ms, held for -18446744073709.6 ms\n"),
+            std::string::npos)
+      << text;
+}
+
 TEST(Tables, ShowsNoControlCharacters) {
   const Json status = {{"resources", {{{"name", "a\x1b[2Jb"}, {"text", "x\ny"}}}}};
   const std::string text = status_text(status);
