@@ -26,10 +26,15 @@ class CoordinatorStage {
   static constexpr base::Millis kFreezeTimeout{300};
   static constexpr base::Millis kThawTimeout{300};
   static constexpr base::Millis kMaxHold{60'000};
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  static constexpr int kSlowness = 4;
+#else
+  static constexpr int kSlowness = 1;
+#endif
   // Longer than a busy machine keeps a thread from running.
-  static constexpr base::Millis kGrace{150};
+  static constexpr base::Millis kGrace{150 * kSlowness};
   // Nothing may take longer, whatever hangs.
-  static constexpr base::Millis kLongest{3000};
+  static constexpr base::Millis kLongest{3000 * kSlowness};
 
   CoordinatorStage() : CoordinatorStage(kFreezeTimeout, kThawTimeout, kGrace) {}
   CoordinatorStage(base::Millis freeze_timeout, base::Millis thaw_timeout, base::Millis grace);
@@ -44,7 +49,9 @@ class CoordinatorStage {
   // Ends it as a crash would, without a word, and begins anew on the same directories.
   void crash();
 
-  [[nodiscard]] base::Result<void> freeze() { return coordinator().freeze({}); }
+  [[nodiscard]] base::Result<void> freeze() {
+    return coordinator().freeze({});
+  }
   [[nodiscard]] base::Result<void> thaw();
   // The error's code and text, or "ok".
   [[nodiscard]] static std::string said(const base::Result<void>& result);

