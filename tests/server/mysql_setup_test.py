@@ -143,7 +143,7 @@ class MysqlSetup(PluginCase):
             os.remove(self.config)
         self.db.run(f"CREATE USER {USER}@localhost IDENTIFIED {how};"
                     f"GRANT RELOAD ON *.* TO {USER}@localhost")
-        os.makedirs(os.path.dirname(self.config))
+        os.makedirs(os.path.dirname(self.config), exist_ok=True)
         own = "# mine\nplugin = mysql\n"
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(own)
