@@ -86,9 +86,9 @@ class Standby(PostgresqlCase):
             return refusals
         self.await_true(refused, "the refusal")
         self.assertRegex(str(refusals[0]), r"^unable to start a backup of 'postgresql:test': WAL "
-                         r"generated with full_page_writes=off was replayed since last "
+                         r'generated with "?full_page_writes=off"? was replayed since last '
                          r"restartpoint \(55000\) \(This means that the backup being taken on the "
-                         r"standby is corrupt .*Enable full_page_writes .*\)$")
+                         r'standby is corrupt .*Enable "?full_page_writes"? .*\)$')
 
     def test_its_restart_is_a_loss(self):
         plugin = self.plugin(self.server)
