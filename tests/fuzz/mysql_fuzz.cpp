@@ -34,13 +34,14 @@ mysql::ServerVersion check_version(const std::string& text) {
 
 void check_grants(const mysql::ServerVersion& version, const std::vector<std::string>& lines) {
   const std::set<std::string> held = mysql::global_privileges(lines);
-  for (const bool binary_log : {false, true}) {
+  for (unsigned wanted = 0; wanted < 8; ++wanted) {
+    const mysql::Needs needs{(wanted & 1U) != 0, (wanted & 2U) != 0, (wanted & 4U) != 0};
     std::set<std::string> granted = held;
-    for (const std::string& privilege : mysql::missing_privileges(held, version, binary_log)) {
+    for (const std::string& privilege : mysql::missing_privileges(held, version, needs)) {
       require(!mysql::has_privilege(held, privilege), "what is missing is not held");
       granted.insert(privilege);
     }
-    require(mysql::missing_privileges(granted, version, binary_log).empty(),
+    require(mysql::missing_privileges(granted, version, needs).empty(),
             "once it is granted, nothing is missing");
   }
   std::vector<std::string> database_only;
@@ -51,14 +52,29 @@ void check_grants(const mysql::ServerVersion& version, const std::vector<std::st
 }
 
 void check_statement(const mysql::ServerVersion& version, const std::string& statement) {
-  const bool delays = mysql::delays_lock(version, statement);
-  require(mysql::delays_lock(version, " /* app */ (" + statement) == delays,
+  const mysql::StatementKind kind = mysql::kind_of(statement);
+  require(!kind.selects || kind.reads_only, "a select reads");
+  require(!kind.reads_only || !kind.changes_schema, "what reads changes nothing");
+  const mysql::StatementKind commented = mysql::kind_of(" /* app */ (" + statement);
+  require(commented.reads_only == kind.reads_only && commented.selects == kind.selects &&
+              commented.changes_schema == kind.changes_schema,
           "a comment in front changes nothing");
   if (version.flavour == mysql::Flavour::kMysql) {
-    require(delays, "on MySQL every statement delays the lock");
+    require(mysql::delays_read_lock(version, kind), "on MySQL every statement delays the lock");
   }
-  require(mysql::delays_lock(version, "update t set a = 1 where b = '" + statement),
-          "a write delays the lock whatever it says");
+  const mysql::StatementKind write = mysql::kind_of("update t set a = 1 where b = '" + statement);
+  require(!write.selects && !write.reads_only, "a write is none of those that may be killed");
+  require(mysql::delays_read_lock(version, write), "and delays the lock whatever it says");
+}
+
+void check_texts(const std::string& line) {
+  mysql::RunningStatement statement;
+  statement.session = 7;
+  statement.user = line;
+  statement.age = base::Millis{17'200};
+  require(is_one_safe_line(mysql::description_of(statement)), "a description is one safe line");
+  require(is_one_safe_line(mysql::epitaph_of(statement)), "and so is an epitaph");
+  require(is_one_safe_line(mysql::quoted_account(line)), "an account is one safe line");
 }
 
 }  // namespace
@@ -74,9 +90,7 @@ void check(std::string_view input) {
   check_grants(version, lines);
   for (const std::string& line : lines) {
     check_statement(version, line);
-    require(is_one_safe_line(mysql::quoted_account(line)), "an account is one safe line");
-    require(is_one_safe_line(mysql::description_of({7, line, base::Millis{17'200}})),
-            "a description is one safe line");
+    check_texts(line);
   }
 }
 
