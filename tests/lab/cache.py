@@ -3,6 +3,7 @@
 
 They lie in the cache directory (HOLDFAST_CACHE, default build/cache), each under a name that ends
 in the hash of all that went into it: another recipe is another name, and nothing kept ever changes.
+What an earlier recipe made goes when a new one is made and it has not been used for a day.
 """
 
 import contextlib
@@ -12,8 +13,11 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 
 from . import testing
+
+_UNUSED_AFTER = 24 * 3600  # seconds
 
 
 def directory():
@@ -34,7 +38,9 @@ def made_once(name, build, minimum_free=0):
     path = os.path.join(directory(), name)
     with _only_maker(name):
         if os.path.isdir(path):
+            os.utime(path)
             return path
+        _remove_unused(name)
         free = shutil.disk_usage(directory()).free
         if free < minimum_free:
             raise RuntimeError(f"'{directory()}' has {free >> 20} MiB free, needs "
@@ -48,6 +54,16 @@ def made_once(name, build, minimum_free=0):
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return path
+
+
+def _remove_unused(name):
+    """What other recipes have made for the same purpose."""
+    purpose = name.rpartition("-")[0]
+    for entry in os.scandir(directory()):
+        if entry.name.rpartition("-")[0] != purpose or not entry.is_dir(follow_symlinks=False):
+            continue
+        if entry.stat().st_mtime < time.time() - _UNUSED_AFTER:
+            shutil.rmtree(entry.path, ignore_errors=True)
 
 
 @contextlib.contextmanager

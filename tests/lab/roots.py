@@ -27,8 +27,8 @@ PACKAGES = {
                "valkey-tools"],
     # with all that the plugin is built with: it is the release with Oracle's client library, too
     "sid": ["mysql-server-core", "mysql-client-core", "libmysqlclient-dev", "g++", "cmake",
-            "ninja-build", "ccache", "pkgconf", "perl", "python3", "libpq-dev", "libhiredis-dev", "libssl-dev",
-            "libboost-program-options-dev", "libspdlog-dev", "libsystemd-dev",
+            "ninja-build", "ccache", "pkgconf", "perl", "python3", "libpq-dev", "libhiredis-dev",
+            "libssl-dev", "libboost-program-options-dev", "libspdlog-dev", "libsystemd-dev",
             "nlohmann-json3-dev", "libgtest-dev", "libgmock-dev"],
 }
 _TOOLS = ["coreutils", "dash", "grep", "sed"]  # what the servers' scripts need
