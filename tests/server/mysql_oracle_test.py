@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What only Oracle's MySQL does: each trap shown on the server itself, and the plugin not in it.
+"""What only Oracle's MySQL does: each trap shown on the server, and the plugin not in it.
 
 To be run on that server (matrix.py). The reader below is what makes FLUSH TABLES WITH READ LOCK fail
 there: it waits for every table in use, with all writers already held.
@@ -24,8 +24,8 @@ class MysqlOracleCase(MysqlCase):
         """The sessions that hold the global read lock."""
         return self.db.run(
             "SELECT PROCESSLIST_ID FROM performance_schema.metadata_locks JOIN "
-            "performance_schema.threads ON THREAD_ID = OWNER_THREAD_ID WHERE OBJECT_TYPE = 'GLOBAL' "
-            "AND LOCK_TYPE = 'SHARED' AND LOCK_STATUS = 'GRANTED'")
+            "performance_schema.threads ON THREAD_ID = OWNER_THREAD_ID WHERE "
+            "OBJECT_TYPE = 'GLOBAL' AND LOCK_TYPE = 'SHARED' AND LOCK_STATUS = 'GRANTED'")
 
     def assert_no_lock(self):
         self.wait_until(lambda: self.global_locks() == [])
@@ -138,7 +138,6 @@ class DeadClient(MysqlOracleCase):
 class InstanceLock(MysqlOracleCase):
     def test_ddl_is_held_from_the_preparation_on_and_writers_are_not(self):
         plugin = self.plugin()
-        plugin.probe()
         plugin.prepare()
         creator, = self.assert_held("CREATE TABLE shop.later (a INT)")
         self.assert_writable()
