@@ -15,6 +15,7 @@ import subprocess
 import time
 
 from . import cache, image, pty_run, slow_thaw, testing, vm, workload
+from . import packages as packaging
 
 VM = "shop"
 HOOK = "/etc/qemu/fsfreeze-hook"
@@ -42,7 +43,9 @@ def packages():
 class Lab:
     """Owns a work directory, the running guest in it, and the host's side."""
 
-    def __init__(self, directory, claims):
+    def __init__(self, directory, claims, next_version=None):
+        """With `next_version`, the guest's packages are there a second time under that version."""
+        self.next_version = next_version
         self.directory = os.path.abspath(directory)
         self.claims = claims
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -76,7 +79,12 @@ class Lab:
         for name, path in self.packages.items():
             if name != "holdfast-host":
                 shutil.copy(path, os.path.join(tools, "deb"))
-        shutil.copy(testing.built("tests/tools/commit_writer"), tools)
+        if self.next_version:
+            os.makedirs(os.path.join(tools, "next"))
+            for path in (path for name, path in self.packages.items() if name != "holdfast-host"):
+                packaging.remade(path, os.path.join(tools, "next"), self.next_version)
+        for program in ("commit_writer", "responder"):
+            shutil.copy(testing.built(f"tests/tools/{program}"), tools)
         image.tool_disk(tools, self.path("tools.raw"))
 
     def _prepare_host(self):
@@ -108,11 +116,11 @@ class Lab:
 
     # ---- the guest's side
 
-    def boot(self):
+    def boot(self, ports=()):
         disks = [vm.Disk(name, vm.overlay(base, self.path(f"{name}.qcow2")))
                  for name, base in self.base.disks.items()]
         disks.append(vm.Disk("tools", self.path("tools.raw"), "raw", read_only=True))
-        self.guest = vm.Guest(self.directory, self.base, disks, name="first")
+        self.guest = vm.Guest(self.directory, self.base, disks, name="first", ports=ports)
         with open(self.path("etc", "vms.d", f"{VM}.conf"), "w", encoding="utf-8") as file:
             file.write(f"qmp = {self.guest.qmp_path}\nagent = {self.guest.agent_path}\n")
         self.claims.say(f"guest up after {self.guest.boot_seconds:.1f} s "
@@ -121,11 +129,11 @@ class Lab:
             workload.take_tools(agent)
             workload.wait_for_databases(agent)
 
-    def install(self):
+    def install(self, which="deb", options=""):
         """`apt-get install ./*.deb`, as an administrator would; qemu-ga is restarted by it."""
         status, out = self.guest.detached(
-            f"cd {workload.TOOLS}/deb && DEBIAN_FRONTEND=noninteractive "
-            "apt-get -q -y install ./*.deb", 240)
+            f"cd {workload.TOOLS}/{which} && DEBIAN_FRONTEND=noninteractive "
+            f"apt-get -q -y {options} install ./*.deb", 240)
         if status != 0:
             raise RuntimeError(f"apt-get install ended with {status}:\n{out}")
         return out

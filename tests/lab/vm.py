@@ -102,10 +102,12 @@ class Disk:
 class Guest:
     """A running machine. `directory` takes its sockets and its console's log."""
 
-    def __init__(self, directory, base, disks, name="guest", memory=1024, boot=True):
+    def __init__(self, directory, base, disks, name="guest", memory=1024, boot=True, ports=()):
+        """`ports` are names of further virtio-serial ports, each on a socket of port_path()."""
         os.makedirs(directory, exist_ok=True)
         self.name = name
         self.disks = disks
+        self._directory = directory
         self.qmp_path = os.path.join(directory, f"{name}.qmp")
         self.control_path = os.path.join(directory, f"{name}.control")
         self.agent_path = os.path.join(directory, f"{name}.agent")
@@ -127,6 +129,10 @@ class Guest:
                 "-device", "virtio-serial-pci", "-device", "virtio-rng-pci",
                 "-chardev", f"socket,id=agent,path={self.agent_path},server=on,wait=off",
                 "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"]
+        for number, port in enumerate(ports):
+            argv += ["-chardev", f"socket,id=port{number},path={self.port_path(port)},server=on,"
+                     "wait=off",
+                     "-device", f"virtserialport,chardev=port{number},name={port}"]
         for disk in disks:
             argv += disk.arguments()
         self._errors = open(os.path.join(directory, f"{name}.stderr"), "wb")
@@ -152,6 +158,9 @@ class Guest:
             raise RuntimeError(f"guest '{self.name}' did not come up: {error}\n"
                                f"{self.console_tail()}") from error
         return time.monotonic() - begin
+
+    def port_path(self, port):
+        return os.path.join(self._directory, f"{self.name}.{port}")
 
     def alive(self):
         return self.process.poll() is None

@@ -50,7 +50,7 @@ def take_tools(agent):
     The disk does not stay mounted: it would be one more filesystem to freeze.
     """
     agent.shell(f"mkdir -p {TOOLS} && mount -o ro LABEL=holdfast-tools /mnt && "
-                f"cp -r /mnt/deb /mnt/commit_writer {TOOLS} && umount /mnt")
+                f"cp -r /mnt/* {TOOLS} && umount /mnt")
 
 
 def wait_for_databases(agent, timeout=120.0):
