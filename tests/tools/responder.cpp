@@ -42,8 +42,8 @@ Result<std::string> ask(const std::string& socket) {
   if (auto sent = holdfast::base::send_all(fd->get(), request, deadline); !sent) {
     return std::move(sent).error();
   }
-  auto answer = holdfast::base::receive_all(fd->get(), {}, holdfast::base::kReplyDocumentLimit,
-                                            deadline);
+  auto answer =
+      holdfast::base::receive_all(fd->get(), {}, holdfast::base::kReplyDocumentLimit, deadline);
   if (!answer) return std::move(answer).error();
   for (char& letter : *answer) {
     if (letter == '\n') letter = ' ';
