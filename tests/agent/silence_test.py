@@ -12,7 +12,7 @@ import threading
 import time
 import unittest
 
-from lab import agent_rig, loopfs, qga, servers, syscalls, testing
+from lab import agent_rig, loopfs, qga, redis_servers, servers, syscalls, testing
 
 WATCHDOG_S = 0.4
 
@@ -57,6 +57,9 @@ class Databases(SilenceCase):
         cls.postgresql.allow("local all all peer map=test")
         cls.postgresql.reload()
         cls.postgresql.run("CREATE ROLE root SUPERUSER LOGIN")
+        cls.redis = redis_servers.Redis(parent=cls.filesystem.mount_point)
+        cls.addClassCleanup(cls.redis.close)
+        cls.redis.start()
         cls.addClassCleanup(cls.filesystem.thaw)
 
     def rig(self, **settings):
@@ -64,6 +67,7 @@ class Databases(SilenceCase):
         rig.resource("main", f"plugin = mysql\nsocket = {self.mariadb.socket}\nuser = root\n")
         rig.resource("cluster", "plugin = postgresql\nuser = root\n"
                                 f"socket = {self.postgresql.socket_directory}\n")
+        rig.resource("cache", f"plugin = redis\nsocket = {self.redis.socket}\n")
         rig.resource("hooks", f"plugin = exec\ndirectory = {rig.path('hooks.d')}\nas-root = yes\n"
                               f"exec-socket = {rig.path('exec.sock')}\n")
         rig.hook_script("10-first", "exit 0")
@@ -125,7 +129,7 @@ class Databases(SilenceCase):
         # In order, and with nothing between them that was dropped.
         agent_rig.await_true(lambda: "the session of" in rig.log("holdfastd.log"), "the log")
         lines = rig.log("holdfastd.log")[len(logged):]
-        self.assertRegex(lines, r"(?s)^[^\n]* freeze: 3 resources\n.*held after \d+ ms\n.*"
+        self.assertRegex(lines, r"(?s)^[^\n]* freeze: 4 resources\n.*held after \d+ ms\n.*"
                                 r"the session of 'postgresql:cluster' closed")
         self.assertNotIn("dropped", lines)
 
@@ -166,7 +170,7 @@ class Databases(SilenceCase):
         shutil.rmtree(home, ignore_errors=True)
         os.mkdir(home)
         modules = [rig.path(f"plugins/holdfast-{name}.so") for name in ("exec", "mysql",
-                                                                       "postgresql")]
+                                                                       "postgresql", "redis")]
         listed = subprocess.run(["ldd", rig.daemon_program, *modules], check=True, timeout=30,
                                 stdout=subprocess.PIPE, encoding="utf-8").stdout
         for library in set(re.findall(r"=> (/\S+)", listed)):
@@ -266,7 +270,8 @@ class Sinner(SilenceCase):
 
 
 if __name__ == "__main__":
-    for module in (loopfs, agent_rig, servers.MariaDb, servers.PostgreSql, syscalls):
+    for module in (loopfs, agent_rig, servers.MariaDb, servers.PostgreSql,
+                   redis_servers.Redis, syscalls):
         reason = module.missing()
         if reason:
             testing.skip_all(reason)

@@ -171,7 +171,9 @@ class Rig:
             ["qemu-ga", "-m", "unix-listen", "-p", self.path("qga.sock"), "-F" + self.path("hook"),
              "-t", self.path("qga"), "-f", self.path("qga/pid")], "qga.log", environment)
         self._await_socket(self.path("qga.sock"), self.agent_process, "qga.log")
-        self.agent = qga.Agent(self.path("qga.sock"))
+        # The file is there before anybody listens.
+        self.agent = qga.wait_for_agent(self.path("qga.sock"), 20,
+                                        lambda: self.agent_process.poll() is None)
 
     def kill_daemon(self):
         self.daemon.kill()
