@@ -14,8 +14,6 @@ import time
 
 from lab import chroot, testing
 
-GUEST = ("holdfast-agent", "holdfast-plugin-mysql", "holdfast-plugin-postgresql")
-
 
 def ours():
     """The .deb files by name, built if they are not current."""
