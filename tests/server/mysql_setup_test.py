@@ -57,7 +57,8 @@ class MysqlSetup(PluginCase):
                 "GRANT RELOAD, PROCESS, REPLICATION CLIENT, BACKUP_ADMIN"
                 f"{', CONNECTION_ADMIN' if kill else ''} ON *.* TO {account}",
                 f"GRANT SELECT ON performance_schema.log_status TO {account}",
-                f"GRANT SELECT ON performance_schema.metadata_locks TO {account}"]
+                f"GRANT SELECT ON performance_schema.metadata_locks TO {account}",
+                f"GRANT SELECT ON performance_schema.processlist TO {account}"]
 
     def made(self, *arguments):
         return [("statement", text) for text in self.statements(*arguments)] + [
