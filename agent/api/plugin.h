@@ -57,8 +57,8 @@ struct PluginContext {
   // plugin; may be written outside windows only.
   std::string state_directory;
   // A file of this resource's own under /run/holdfast, which no freeze reaches and no reboot
-  // survives; may be written at any time. For what the next daemon has to undo if this one is killed:
-  // a plugin whose lock ends with its session needs none.
+  // survives; may be written at any time. For what the next daemon has to undo if this one is
+  // killed: a plugin whose lock ends with its session needs none.
   std::string run_file = {};
 };
 

@@ -5,9 +5,8 @@
 //
 //   probe()    connects both sessions, asks what the account may do
 //   prepare()  waits for a save or a rewrite that is going on; without an append-only file saves
-//   hold()     pauses writes, has the server confirm it, waits until the append-only file is
-//   written;
-//              position
+//   hold()     pauses writes, has the server confirm it, waits for the append-only file to be
+//              written; position
 //
 // Threads and ownership: api/plugin.h. Errors name the resource.
 #pragma once
