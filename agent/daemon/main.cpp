@@ -26,7 +26,12 @@ using holdfast::base::Error;
 using holdfast::base::ErrorCode;
 using holdfast::base::Result;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// What a sanitizer keeps for each thread stands on its stack, and no thread begins without room.
+constexpr std::size_t kThreadStack = std::size_t{8} * 1024 * 1024;
+#else
 constexpr std::size_t kThreadStack = std::size_t{512} * 1024;
+#endif
 
 int complain(const Error& error) {
   (void)std::fprintf(stderr, "holdfastd: %s\n", error.one_line().c_str());
@@ -55,9 +60,9 @@ Result<std::vector<std::unique_ptr<holdfast::api::Plugin>>> make_plugins(
   std::vector<std::unique_ptr<holdfast::api::Plugin>> plugins;
   for (const auto& resource : config.resources) {
     const std::string own = resource.name.substr(resource.plugin.size() + 1);
-    auto plugin = host.create(resource, {resource.name, processes,
-                                         config.state_directory + "/resources/" + own,
-                                         config.run_directory + "/" + own + ".resource"});
+    auto plugin = host.create(
+        resource, {resource.name, processes, config.state_directory + "/resources/" + own,
+                   config.run_directory + "/" + own + ".resource"});
     if (!plugin) return std::move(plugin).error();
     plugins.push_back(std::move(*plugin));
   }
