@@ -36,8 +36,8 @@ base::MonoTime moment(Bytes& bytes) {
 }
 
 core::Instant instant(Bytes& bytes) {
-  // To the year 9999, as far as RFC 3339 goes.
-  return {base::WallTime(std::chrono::seconds(bytes.number() % 253'402'300'800ULL)), moment(bytes)};
+  // To the year 2255: a count of nanoseconds goes no further.
+  return {base::WallTime(std::chrono::seconds(bytes.number() % 9'000'000'000ULL)), moment(bytes)};
 }
 
 api::Position position(Bytes& bytes) {
