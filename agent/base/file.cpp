@@ -32,6 +32,7 @@ Result<void> write_all(int fd, std::string_view content, const std::string& path
   while (!content.empty()) {
     const ssize_t count = ::write(fd, content.data(), content.size());
     if (count < 0) {
+      // uncovered(2): no signal is handled in unit tests, and no disk fills up
       if (errno == EINTR) continue;
       return errno_error(errno, "unable to write " + quoted(path));
     }
@@ -50,7 +51,7 @@ Result<std::string> read_file(const std::string& path, std::size_t limit) {
   for (;;) {
     const ssize_t count = ::read(fd.get(), buffer.data(), buffer.size());
     if (count < 0) {
-      if (errno == EINTR) continue;
+      if (errno == EINTR) continue;  // uncovered: no signal is handled in unit tests
       return errno_error(errno, "unable to read " + quoted(path));
     }
     if (count == 0) return content;
@@ -70,9 +71,11 @@ Result<void> write_file(const std::string& path, std::string_view content, mode_
   ScopeGuard remove([&] { (void)::unlink(temporary.c_str()); });
   if (auto written = write_all(fd.get(), content, temporary); !written) return written;
   if (::fchmod(fd.get(), mode) != 0) {
+    // uncovered(1): the file was made a moment ago
     return errno_error(errno, "unable to set the mode of " + quoted(temporary));
   }
   if (durable == Durable::kYes && ::fsync(fd.get()) != 0) {
+    // uncovered(1): needs a disk that fails
     return errno_error(errno, "unable to flush " + quoted(temporary));
   }
   if (::rename(temporary.c_str(), path.c_str()) != 0) {
@@ -83,6 +86,7 @@ Result<void> write_file(const std::string& path, std::string_view content, mode_
     const std::string directory = directory_of(path);
     const UniqueFd directory_fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!directory_fd.valid() || ::fsync(directory_fd.get()) != 0) {
+      // uncovered(1): needs a disk that fails
       return errno_error(errno, "unable to flush " + quoted(directory));
     }
   }
@@ -100,6 +104,7 @@ Result<void> require_private(const std::string& path) {
         .with_hint("it holds a password: chmod 600 " + printable(path));
   }
   if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
+    // uncovered(3): needs a file of another user, and unit tests need no root
     return Error(ErrorCode::kPermission, "unable to use " + quoted(path) + ": it belongs to user " +
                                              std::to_string(status.st_uid))
         .with_hint("it holds a password: it must belong to root or to the user of the service");

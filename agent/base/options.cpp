@@ -159,7 +159,7 @@ Result<void> check_value(const OptionSpec& spec, std::string_view value) {
       return {};
     }
   }
-  throw std::logic_error("an option type without a check");
+  throw std::logic_error("an option type without a check");  // uncovered: every type has its case
 }
 
 Options::Options(OptionTable table) : table_(std::move(table)) {

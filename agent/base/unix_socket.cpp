@@ -42,7 +42,8 @@ bool wait_for(int fd, short events, Deadline deadline) {
     const int ready = ::poll(&watched, 1, deadline.poll_timeout());
     if (ready > 0) return true;
     if (ready == 0) return false;
-    if (errno != EINTR) return true;  // the call that follows will say what is wrong
+    // uncovered(2): no signal is handled in unit tests; the call that follows says what is wrong
+    if (errno != EINTR) return true;
   }
 }
 
@@ -66,6 +67,7 @@ Result<UniqueFd> connect_unix(const std::string& path, Deadline deadline) {
   }
   const int flags = ::fcntl(fd.get(), F_GETFL);
   if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0) {
+    // uncovered(1): a socket that has just been made has flags
     return errno_error(errno, what);
   }
   return fd;
@@ -136,7 +138,7 @@ Result<std::string> receive_line(int fd, std::string& buffer, std::size_t limit,
       if (!wait_for(fd, POLLIN, deadline)) {
         return Error(ErrorCode::kTimedOut, "timed out waiting for an answer");
       }
-    } else if (errno != EINTR) {
+    } else if (errno != EINTR) {  // uncovered(1): a stream of one machine ends, it does not fail
       return errno_error(errno, "unable to receive");
     }
   }
@@ -157,7 +159,7 @@ Result<std::string> receive_all(int fd, std::string buffer, std::size_t limit, D
       if (!wait_for(fd, POLLIN, deadline)) {
         return Error(ErrorCode::kTimedOut, "timed out waiting for an answer");
       }
-    } else if (errno != EINTR) {
+    } else if (errno != EINTR) {  // uncovered(1): a stream of one machine ends, it does not fail
       return errno_error(errno, "unable to receive");
     }
   }

@@ -46,6 +46,11 @@ TEST_F(File, ThatIsMissingIsNamed) {
   EXPECT_EQ(content.error().text(), "unable to open '" + path_ + "': No such file or directory");
 }
 
+TEST_F(File, ThatIsADirectoryCannotBeRead) {
+  EXPECT_EQ(read_file(directory_.path(), 10).error().text(),
+            "unable to read '" + directory_.path() + "': Is a directory");
+}
+
 TEST_F(File, InAMissingDirectoryCannotBeWritten) {
   const auto written = write_file(directory_.file("no/file"), "x", 0600, Durable::kNo);
   ASSERT_FALSE(written);

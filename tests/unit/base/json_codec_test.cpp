@@ -56,6 +56,10 @@ TEST(Members, AreCheckedForPresenceAndType) {
   EXPECT_FALSE(string_member(Json::array(), "s"));
 }
 
+TEST(ToDocument, IsForPeople) {
+  EXPECT_EQ(to_document(Json{{"a", 1}}), "{\n  \"a\": 1\n}\n");
+}
+
 TEST(ToLine, ReplacesBytesThatAreNotUtf8) {
   Json json;
   json["x"] = "a\xff";

@@ -90,6 +90,8 @@ TEST_F(ProcessRunnerTest, EndsWhenAskedToStop) {
                                       source.request_stop();
                                     }});
   EXPECT_EQ(outcome.ending, Ending::kCancelled);
+  EXPECT_EQ(outcome.as_error("sh").code(), ErrorCode::kCancelled);
+  EXPECT_EQ(outcome.as_error("sh").message(), "unable to run 'sh': cancelled");
   EXPECT_EQ(seen, "started\n");
 }
 

@@ -55,6 +55,10 @@ TEST_F(UnixSocket, TakesThePlaceOfAStaleOneButNotOfALiveOne) {
             "unable to listen on '" + path_ + "': another process listens there");
 }
 
+TEST_F(UnixSocket, CannotBeMadeWhereThereIsNoDirectory) {
+  EXPECT_EQ(listen_unix("/nonexistent/x.sock", 0600).error().code(), ErrorCode::kNotFound);
+}
+
 TEST_F(UnixSocket, DoesNotReplaceAFileThatIsNoSocket) {
   ASSERT_TRUE(write_file(path_, "precious", 0600, Durable::kNo));
   EXPECT_EQ(listen_unix(path_, 0600).error().text(),
