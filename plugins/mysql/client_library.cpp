@@ -28,6 +28,7 @@ ErrorCode code_for(unsigned number) {
   switch (number) {
     case 1044:  // access to the database denied
     case 1045:  // access denied
+    case 1095:  // somebody else's session can't be killed
     case 1142:  // statement denied on the table
     case 1227:  // needs a privilege
     case 1698:  // access denied by the authentication plugin
