@@ -224,6 +224,6 @@ def _build(root, files):
     subprocess.run(["mount", "--bind", cache, root.path("/ccache")], check=True, timeout=30)
     root.run(["sh", "-ec", "cd /build/tree; export CCACHE_DIR=/ccache "
               "DEB_BUILD_OPTIONS='parallel=2 noautodbgsym nocheck'; "
-              "dpkg-buildpackage --build=binary --no-sign"], timeout=1500)
+              "dpkg-buildpackage --build=binary --no-sign"], timeout=2700)
     root.run(["sh", "-ec", "cd /build; lintian --allow-root --fail-on=error,warning "
               "--no-tag-display-limit *.changes"], timeout=300)

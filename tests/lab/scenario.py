@@ -133,7 +133,7 @@ class Lab:
         """`apt-get install ./*.deb`, as an administrator would; qemu-ga is restarted by it."""
         status, out = self.guest.detached(
             f"cd {workload.TOOLS}/{which} && DEBIAN_FRONTEND=noninteractive "
-            f"apt-get -q -y {options} install ./*.deb", 240)
+            f"apt-get -q -y {options} install ./*.deb", 600)
         if status != 0:
             raise RuntimeError(f"apt-get install ended with {status}:\n{out}")
         return out

@@ -22,6 +22,19 @@ DEAD_MAN_GRACE_S = 2
 CLOCK_TICK_NS = 10_000_000  # /proc/uptime has hundredths of a second
 FILESYSTEMS = {"root": "/root", "mysql": "/var/lib/mysql"}
 NEXT_VERSION = "0.1.0+next"
+# probe.sh DIRECTORY RESULT: writes to a filesystem until it has to wait for more than a second, and
+# notes when that ended, in hundredths of a second of the guest's monotonic clock.
+PROBE = """\
+while :; do
+  read a _ </proc/uptime
+  : >"$1/probe"
+  read b _ </proc/uptime
+  a=${a%.*}${a#*.} b=${b%.*}${b#*.}
+  if [ $((b - a)) -gt 100 ]; then break; fi
+  sleep 0.05
+done
+echo "$b" >"$2"
+"""
 
 
 def setUpModule():
@@ -178,13 +191,12 @@ class Windows(GuestCase):
 
     def start_probes(self, agent):
         """One for each filesystem: writes to it until it has to wait, and notes when that ended."""
+        # From a file: systemd would put its own environment in the place of every ${...} (it does so
+        # in the arguments of what it runs, systemd.service(5)).
+        agent.write_file("/dev/shm/probe.sh", PROBE.encode())
         for name, directory in FILESYSTEMS.items():
-            script = ("while :; do read a _ </proc/uptime; : >" + directory + "/probe; "
-                      "read b _ </proc/uptime; a=${a%.*}${a#*.} b=${b%.*}${b#*.}; "
-                      f"if [ $((b - a)) -gt 100 ]; then echo $b >/dev/shm/{name}.thawed; break; "
-                      "fi; sleep 0.05; done")
             agent.run(["/usr/bin/systemd-run", "--quiet", "--collect", f"--unit=probe-{name}",
-                       "/bin/sh", "-c", script])
+                       "/bin/sh", "/dev/shm/probe.sh", directory, f"/dev/shm/{name}.thawed"])
 
     def probed(self, agent):
         """Those times, in nanoseconds."""
