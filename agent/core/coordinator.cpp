@@ -257,10 +257,18 @@ Event Coordinator::record() {
     written = write_held();
   }
   if (!written) {
-    return fail(Error(ErrorCode::kHoldFailed, "unable to write the freeze record")
+    const bool late = written.error().code() == ErrorCode::kTimedOut;
+    return fail(Error(late ? ErrorCode::kFreezeTimeout : ErrorCode::kHoldFailed,
+                      "unable to write the freeze record")
                     .caused_by(std::move(written).error()));
   }
   note_survivors();
+  if (!settings_.without_filesystems) {
+    if (auto armed = world_.filesystems.confirm(); !armed) {
+      return fail(Error(ErrorCode::kHoldFailed, "the dead-man of the filesystems is gone")
+                      .caused_by(std::move(armed).error()));
+    }
+  }
   // Whatever has been waited for: an answer after freeze-timeout is a refusal.
   if (std::chrono::steady_clock::now() >= budget_end_) {
     return fail(Error(ErrorCode::kFreezeTimeout,

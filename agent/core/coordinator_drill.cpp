@@ -47,13 +47,14 @@ Drilled Coordinator::drill(const std::stop_token& given_up) {
 
 Result<void> Coordinator::write_held() {
   const Json json = to_json(window_->record());
-  return kind_ == WindowKind::kDrill ? world_.journal.write_drill(json)
-                                     : world_.journal.write_held(json);
+  const base::Deadline deadline(budget_end_ - reserve_);
+  return kind_ == WindowKind::kDrill ? world_.journal.write_drill(json, deadline)
+                                     : world_.journal.write_held(json, deadline);
 }
 
 void Coordinator::conclude_drill() {
   drilled_ = to_json(window_->record());
-  if (auto written = world_.journal.write_drill(drilled_); !written) {
+  if (auto written = world_.journal.write_drill(drilled_, base::Deadline(budget_end_)); !written) {
     world_.log.warn("{}{}, continuing", run_tag(), written.error().one_line());
   }
   {

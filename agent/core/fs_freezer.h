@@ -31,6 +31,9 @@ class FsFreezer {
   [[nodiscard]] virtual base::Result<void> extend(base::Millis max_hold,
                                                   base::Deadline deadline) = 0;
 
+  // Is the dead-man still there, as far as that shows without asking? Doesn't block.
+  [[nodiscard]] virtual base::Result<void> confirm() = 0;
+
   // Writes all that is dirty to disk, so that the freeze has little left to write.
   [[nodiscard]] virtual base::Result<void> sync(base::Deadline deadline) = 0;
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <utility>
 
@@ -17,11 +18,15 @@ namespace holdfast::core {
 
 namespace {
 
+using base::Deadline;
 using base::Durable;
+using base::ErrorCode;
 using base::Json;
 using base::Result;
 
 constexpr std::size_t kRecordLimit = std::size_t{1} << 20U;
+// For what is written when nobody's writes wait any more.
+constexpr std::chrono::seconds kSettleLimit{2};
 constexpr mode_t kFileMode = 0644;
 constexpr mode_t kDirectoryMode = 0755;
 
@@ -50,6 +55,30 @@ std::optional<Json> read_record(const std::string& path) {
   auto json = base::parse_json(*text, {kRecordLimit, 16});
   if (!json || !json->is_object()) return std::nullopt;
   return std::move(*json);
+}
+
+// The newest first.
+std::vector<std::string> record_files(const std::string& state_directory) {
+  std::vector<std::pair<std::filesystem::file_time_type, std::string>> found;
+  std::error_code problem;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(state_directory + "/records", problem)) {
+    if (entry.path().extension() != ".json") continue;
+    const auto time = entry.last_write_time(problem);
+    if (!problem) found.emplace_back(time, entry.path().string());
+  }
+  std::sort(found.begin(), found.end(), std::greater<>());
+  std::vector<std::string> files;
+  files.reserve(found.size());
+  for (auto& [time, path] : found)
+    files.push_back(std::move(path));
+  return files;
+}
+
+void prune(const std::string& state_directory, std::size_t kept) {
+  const auto files = record_files(state_directory);
+  for (std::size_t i = kept; i < files.size(); ++i)
+    (void)::unlink(files[i].c_str());
 }
 
 }  // namespace
@@ -108,17 +137,27 @@ std::string Journal::record_path(const Json& record) const {
   return state_directory_ + "/records/" + (usable ? *window : "unknown") + ".json";
 }
 
-Result<void> Journal::write_held(const Json& record) {
+Result<void> Journal::write_on_disk(const std::string& path, const std::string& text,
+                                    Deadline deadline) {
+  auto written = scribe_->perform(
+      [path, text] { return base::write_file(path, text, kFileMode, Durable::kNo); }, deadline);
+  if (written) return written;
+  // The disk's silence doesn't know the file's name.
+  const ErrorCode code = written.error().code();
+  if (code != ErrorCode::kTimedOut && code != ErrorCode::kBusy) return written;
+  return base::wrap(std::move(written).error(), "unable to write '" + path + "'");
+}
+
+Result<void> Journal::write_held(const Json& record, Deadline deadline) {
   const std::string text = base::to_line(record) + "\n";
   // One file on disk, not two: everybody's writes wait for it, and again for the freeze to flush
   // it.
-  for (const std::string& path : {state_directory_ + "/freeze.json", run_directory_ + "/last.json",
-                                  run_directory_ + "/window.json"}) {
-    if (auto written = base::write_file(path, text, kFileMode, Durable::kNo); !written) {
-      return written;
-    }
+  auto written = write_on_disk(state_directory_ + "/freeze.json", text, deadline);
+  for (const char* name : {"/last.json", "/window.json"}) {
+    if (!written) return written;
+    written = base::write_file(run_directory_ + name, text, kFileMode, Durable::kNo);
   }
-  return {};
+  return written;
 }
 
 Result<void> Journal::write_last_keeping_marker(const Json& record) {
@@ -133,19 +172,21 @@ Result<void> Journal::write_last(const Json& record) {
 }
 
 Result<void> Journal::write_done(const Json& record) {
-  const std::string text = base::to_line(record) + "\n";
-  for (const std::string& path : {record_path(record), state_directory_ + "/freeze.json"}) {
-    if (auto written = base::write_file(path, text, kFileMode, Durable::kNo); !written) {
-      return written;
-    }
-  }
-  prune();
-  return {};
+  return scribe_->perform(
+      [text = base::to_line(record) + "\n", directory = state_directory_,
+       path = record_path(record), kept = records_kept_]() -> Result<void> {
+        for (const std::string& file : {path, directory + "/freeze.json"}) {
+          auto written = base::write_file(file, text, kFileMode, Durable::kNo);
+          if (!written) return written;
+        }
+        prune(directory, kept);
+        return {};
+      },
+      Deadline::in(kSettleLimit));
 }
 
-Result<void> Journal::write_drill(const Json& record) {
-  return base::write_file(state_directory_ + "/drill.json", base::to_line(record) + "\n", kFileMode,
-                          Durable::kNo);
+Result<void> Journal::write_drill(const Json& record, Deadline deadline) {
+  return write_on_disk(state_directory_ + "/drill.json", base::to_line(record) + "\n", deadline);
 }
 
 void Journal::forget_left_open() {
@@ -153,32 +194,9 @@ void Journal::forget_left_open() {
   (void)::unlink((run_directory_ + "/window.json").c_str());
 }
 
-std::vector<std::string> Journal::record_files() const {
-  std::vector<std::pair<std::filesystem::file_time_type, std::string>> found;
-  std::error_code problem;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(state_directory_ + "/records", problem)) {
-    if (entry.path().extension() != ".json") continue;
-    const auto time = entry.last_write_time(problem);
-    if (!problem) found.emplace_back(time, entry.path().string());
-  }
-  std::sort(found.begin(), found.end(), std::greater<>());
-  std::vector<std::string> files;
-  files.reserve(found.size());
-  for (auto& [time, path] : found)
-    files.push_back(std::move(path));
-  return files;
-}
-
-void Journal::prune() const {
-  const auto files = record_files();
-  for (std::size_t i = records_kept_; i < files.size(); ++i)
-    (void)::unlink(files[i].c_str());
-}
-
 std::vector<Json> Journal::recent(std::size_t most) const {
   std::vector<Json> records;
-  for (const std::string& path : record_files()) {
+  for (const std::string& path : record_files(state_directory_)) {
     if (records.size() >= most) break;
     if (auto record = read_record(path)) records.push_back(std::move(*record));
   }

@@ -10,6 +10,9 @@
 //   <run>/lost.json     the marker of a window whose loss the hook has told, in absence of a daemon
 //   <run>/sequence      how many windows there were since boot
 //
+// The disk may not take a write: it is frozen already, or its device has gone. No wait for it is
+// longer than its deadline (scribe.h). /run is memory.
+//
 // Nothing is fsynced: FIFREEZE syncs the filesystem before it returns (fs/super.c, freeze_super),
 // so what was written under the lock is in the snapshot.
 //
@@ -17,13 +20,16 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/json_codec.h"
 #include "base/result.h"
 #include "core/record.h"
+#include "core/scribe.h"
 
 namespace holdfast::core {
 
@@ -41,8 +47,8 @@ class Journal {
   [[nodiscard]] std::uint64_t next_sequence();
 
   // Under the lock: one file on the disk and two in /run, the marker last. Only writes and renames,
-  // no wait for the disk.
-  [[nodiscard]] base::Result<void> write_held(const base::Json& record);
+  // no flush. kTimedOut if the disk does not take it.
+  [[nodiscard]] base::Result<void> write_held(const base::Json& record, base::Deadline deadline);
   // After the release, before the answer: what the host fetches, in /run alone; the marker goes.
   [[nodiscard]] base::Result<void> write_last(const base::Json& record);
   // Like write_last(), but the marker stays: its window's thaw is still to come.
@@ -52,7 +58,7 @@ class Journal {
 
   // Of a drill, under the lock and again when it has ended. Touches nothing that a host, a hook or
   // another daemon looks at: nothing was frozen, so there is nothing to account for.
-  [[nodiscard]] base::Result<void> write_drill(const base::Json& record);
+  [[nodiscard]] base::Result<void> write_drill(const base::Json& record, base::Deadline deadline);
 
   // The marker of an earlier daemon has been reported.
   void forget_left_open();
@@ -66,8 +72,10 @@ class Journal {
   // Completes the record of a window whose loss the hook has told.
   void complete_lost();
   [[nodiscard]] std::string record_path(const base::Json& record) const;
-  [[nodiscard]] std::vector<std::string> record_files() const;
-  void prune() const;
+
+  // On the disk, by the scribe.
+  [[nodiscard]] base::Result<void> write_on_disk(const std::string& path, const std::string& text,
+                                                 base::Deadline deadline);
 
   std::string state_directory_;
   std::string run_directory_;
@@ -75,6 +83,7 @@ class Journal {
   std::string boot_;
   std::uint64_t sequence_ = 0;
   std::optional<base::Json> left_open_;
+  std::unique_ptr<Scribe> scribe_ = std::make_unique<Scribe>();
 };
 
 }  // namespace holdfast::core

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "base/text.h"
@@ -25,13 +26,16 @@ using fs::FsOp;
 
 FsClient::FsClient(std::string socket) : socket_(std::move(socket)) {}
 
+bool FsClient::is_connected() const {
+  // A service that has restarted since has closed it.
+  pollfd watched{fd_.get(), POLLIN | POLLRDHUP, 0};
+  return fd_.valid() && ::poll(&watched, 1, 0) == 0;
+}
+
 Result<void> FsClient::connect(Deadline deadline) {
-  if (fd_.valid()) {
-    // A service that has restarted since has closed it.
-    pollfd watched{fd_.get(), POLLIN | POLLRDHUP, 0};
-    if (::poll(&watched, 1, 0) == 0) return {};
-    fd_.reset();
-  }
+  if (is_connected()) return {};
+  fd_.reset();
+  has_set_ = false;
   const std::string what = "unable to connect to '" + socket_ + "'";
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -111,6 +115,7 @@ Result<void> FsClient::open(const std::string& mount_point, Deadline deadline) {
 Result<void> FsClient::arm(const std::vector<std::string>& mount_points, base::Millis max_hold,
                            Deadline deadline) {
   mount_points_ = mount_points;
+  has_set_ = false;
   if (auto closed = request(FsOp::kClose, 0, "begin with the filesystems", deadline); !closed) {
     return closed;
   }
@@ -120,23 +125,51 @@ Result<void> FsClient::arm(const std::vector<std::string>& mount_points, base::M
       return opened;
     }
   }
+  has_set_ = true;
   return extend(max_hold, deadline);
 }
 
+Result<void> FsClient::confirm() {
+  if (has_set_ && is_connected()) return {};
+  return Error(ErrorCode::kUnreachable, "'" + socket_ + "' closed the connection")
+      .with_hint("holdfast-fs was restarted during the freeze");
+}
+
+Result<void> FsClient::restore_set(Deadline deadline) {
+  if (confirm()) return {};
+  // One that was not restarted has them already, and then twice: that harms nobody.
+  std::optional<Error> failure;
+  for (const std::string& mount_point : mount_points_) {
+    if (auto opened = open(mount_point, deadline); !opened && !failure) {
+      failure = std::move(opened).error();
+    }
+  }
+  has_set_ = fd_.valid() && !failure;
+  if (failure) return std::move(*failure);
+  return {};
+}
+
 Result<void> FsClient::extend(base::Millis max_hold, Deadline deadline) {
+  if (auto restored = restore_set(deadline); !restored) return restored;
   return request(FsOp::kArm, static_cast<std::uint64_t>(max_hold.count()), "arm the thaw timer",
                  deadline);
 }
 
 Result<void> FsClient::sync(Deadline deadline) {
+  // Nothing is locked yet: a freeze that has lost its dead-man is better refused than repaired.
+  if (auto armed = confirm(); !armed) return armed;
   return request(FsOp::kSync, 0, "flush", deadline);
 }
 
 Result<void> FsClient::thaw(Deadline deadline) {
-  return request(FsOp::kThaw, 0, "thaw", deadline);
+  // What can be opened is thawed, whatever the others say.
+  auto restored = restore_set(deadline);
+  auto thawed = request(FsOp::kThaw, 0, "thaw", deadline);
+  return restored ? std::move(thawed) : std::move(restored);
 }
 
 Result<void> FsClient::disarm(Deadline deadline) {
+  has_set_ = false;
   return request(FsOp::kClose, 0, "disarm the thaw timer", deadline);
 }
 

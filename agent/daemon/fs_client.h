@@ -22,11 +22,13 @@ class FsClient final : public core::FsFreezer {
   [[nodiscard]] base::Result<void> arm(const std::vector<std::string>& mount_points,
                                        base::Millis max_hold, base::Deadline deadline) override;
   [[nodiscard]] base::Result<void> extend(base::Millis max_hold, base::Deadline deadline) override;
+  [[nodiscard]] base::Result<void> confirm() override;
   [[nodiscard]] base::Result<void> sync(base::Deadline deadline) override;
   [[nodiscard]] base::Result<void> thaw(base::Deadline deadline) override;
   [[nodiscard]] base::Result<void> disarm(base::Deadline deadline) override;
 
  private:
+  [[nodiscard]] bool is_connected() const;
   [[nodiscard]] base::Result<void> connect(base::Deadline deadline);
   // The reply, whatever it says; an error if there is none. The connection is closed then: a late
   // reply must not be taken for that to the next request.
@@ -37,9 +39,14 @@ class FsClient final : public core::FsFreezer {
                                            base::Deadline deadline);
   [[nodiscard]] base::Result<void> open(const std::string& mount_point, base::Deadline deadline);
 
+  // A service that was restarted has forgotten the set, and its dead-man: opens the set again.
+  [[nodiscard]] base::Result<void> restore_set(base::Deadline deadline);
+
   std::string socket_;
   base::UniqueFd fd_;
   std::vector<std::string> mount_points_;
+  // The service at the other end of this very connection has been told of them.
+  bool has_set_ = false;
 };
 
 }  // namespace holdfast::daemon

@@ -30,6 +30,11 @@ Result<void> FakeFsFreezer::extend(base::Millis max_hold, base::Deadline) {
   return {};
 }
 
+Result<void> FakeFsFreezer::confirm() {
+  // Of interest only when it fails.
+  return failing_.contains("confirm") ? called("confirm", true) : Result<void>{};
+}
+
 Result<void> FakeFsFreezer::sync(base::Deadline) {
   return called("sync", true);
 }

@@ -19,7 +19,7 @@ class FakeFsFreezer final : public core::FsFreezer {
  public:
   explicit FakeFsFreezer(CallLog& log) : log_(log) {}
 
-  // The next calls of this name ("arm", "extend", "sync", "thaw", "disarm") fail.
+  // The next calls of this name ("arm", "extend", "confirm", "sync", "thaw", "disarm") fail.
   void fail(const std::string& call) { failing_.insert(call); }
   void mend() { failing_.clear(); }
   // As qemu-ga does between the hooks.
@@ -32,6 +32,7 @@ class FakeFsFreezer final : public core::FsFreezer {
   [[nodiscard]] base::Result<void> arm(const std::vector<std::string>& mount_points,
                                        base::Millis max_hold, base::Deadline deadline) override;
   [[nodiscard]] base::Result<void> extend(base::Millis max_hold, base::Deadline deadline) override;
+  [[nodiscard]] base::Result<void> confirm() override;
   [[nodiscard]] base::Result<void> sync(base::Deadline deadline) override;
   [[nodiscard]] base::Result<void> thaw(base::Deadline deadline) override;
   [[nodiscard]] base::Result<void> disarm(base::Deadline deadline) override;

@@ -35,6 +35,9 @@ class JournalTest : public ::testing::Test {
     auto json = base::parse_json(*text);
     return json ? *json : base::Json("not JSON");
   }
+  [[nodiscard]] static base::Deadline soon() {
+    return base::Deadline::in(std::chrono::seconds(10));
+  }
   [[nodiscard]] static bool exists(const std::string& path) {
     return std::filesystem::exists(path);
   }
@@ -44,7 +47,7 @@ class JournalTest : public ::testing::Test {
 
 TEST_F(JournalTest, WritesTheHeldRecordEverywhereForEverybodyToRead) {
   Journal journal = this->journal();
-  ASSERT_TRUE(journal.write_held(record(journal, "w1")));
+  ASSERT_TRUE(journal.write_held(record(journal, "w1"), soon()));
   for (const std::string& path : {state("freeze.json"), run("last.json"), run("window.json")}) {
     EXPECT_EQ(read(path)["window"], "w1") << path;
     struct stat status {};
@@ -59,7 +62,7 @@ TEST_F(JournalTest, WritesTheHeldRecordEverywhereForEverybodyToRead) {
 TEST_F(JournalTest, TakesTheMarkerAwayWithTheVerdict) {
   Journal journal = this->journal();
   base::Json done = record(journal, "w1");
-  ASSERT_TRUE(journal.write_held(done));
+  ASSERT_TRUE(journal.write_held(done, soon()));
   done["state"] = "done";
   ASSERT_TRUE(journal.write_last(done));
   EXPECT_FALSE(exists(run("window.json")));
@@ -74,7 +77,7 @@ TEST_F(JournalTest, FindsTheWindowThatAnEarlierDaemonLeftOpen) {
   {
     Journal journal = this->journal();
     EXPECT_FALSE(journal.left_open());
-    ASSERT_TRUE(journal.write_held(record(journal, "w1")));
+    ASSERT_TRUE(journal.write_held(record(journal, "w1"), soon()));
   }
   Journal next = journal();
   ASSERT_TRUE(next.left_open());
@@ -133,7 +136,7 @@ TEST_F(JournalTest, LeavesOutARecordThatCannotBeRead) {
 TEST_F(JournalTest, SaysWhereItCouldNotWrite) {
   Journal journal = this->journal();
   std::filesystem::remove_all(directory_.file("state"));
-  const auto written = journal.write_held(record(journal, "w1"));
+  const auto written = journal.write_held(record(journal, "w1"), soon());
   ASSERT_FALSE(written);
   EXPECT_EQ(written.error().text(), "unable to create a file beside '" + state("freeze.json") +
                                         "': No such file or directory");

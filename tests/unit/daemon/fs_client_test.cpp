@@ -100,11 +100,34 @@ TEST_F(FsClientTest, ConnectsAgainToAServiceThatHasRestarted) {
   EXPECT_EQ(said(client_.arm({"/"}, 1min, soon())), "ok");
 }
 
+// Then its dead-man is gone: before anything is locked that is a reason to refuse.
+TEST_F(FsClientTest, RefusesToGoOnWithAServiceThatHasRestartedSince) {
+  ASSERT_EQ(said(client_.arm({"/"}, 1min, soon())), "ok");
+  EXPECT_EQ(said(client_.confirm()), "ok");
+  stop();
+  listen();
+  EXPECT_EQ(said(client_.confirm()), "'" + socket_ + "' closed the connection");
+  EXPECT_EQ(said(client_.sync(soon())), "'" + socket_ + "' closed the connection");
+}
+
+// Afterwards it is told again what there is to thaw.
+TEST_F(FsClientTest, TellsAServiceThatHasRestartedWhatToThaw) {
+  ASSERT_EQ(said(client_.arm({directory_.path()}, 1min, soon())), "ok");
+  stop();
+  listen();
+  EXPECT_EQ(said(client_.thaw(soon())), "ok");
+  EXPECT_EQ(said(client_.confirm()), "ok");
+  stop();
+  listen();
+  EXPECT_EQ(said(client_.extend(1min, soon())), "ok");
+  EXPECT_EQ(said(client_.confirm()), "ok");
+}
+
 TEST_F(FsClientTest, WaitsNoLongerThanItsDeadlineAndTakesNoLateAnswer) {
   listen_deaf();
   const auto begin = std::chrono::steady_clock::now();
-  EXPECT_EQ(said(client_.sync(Deadline::in(50ms))),
-            "unable to flush: no answer from '" + socket_ + "' in time");
+  EXPECT_EQ(said(client_.disarm(Deadline::in(50ms))),
+            "unable to disarm the thaw timer: no answer from '" + socket_ + "' in time");
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
   deaf_.reset();
   listen();
