@@ -333,7 +333,12 @@ void Resource::begin_prepare(const api::Window& window, Deadline deadline) {
     const CallTimer timer(clock_, times_.prepare);
     // A session that was to be looked at again anyway is looked at first.
     if (!ready_ || next_probe_ != base::MonoTime::max()) {
-      if (auto probed = probe(deadline, stop); !probed) return probed;
+      const bool was_ready = ready_;
+      auto probed = probe(deadline, stop);
+      // The old session has ended, and nobody had noticed: that is no reason to refuse a freeze if
+      // a new one can be had.
+      if (!probed && was_ready && !stop.stop_requested()) probed = probe(deadline, stop);
+      if (!probed) return probed;
     }
     {
       const std::lock_guard lock(mutex_);
@@ -349,8 +354,12 @@ void Resource::begin_hold(const api::Window& window, Deadline deadline) {
     const CallTimer timer(clock_, times_.hold);
     auto hold =
         guarded(traits_.name, "hold()", [&] { return plugin_->hold(window, deadline, stop); });
-    if (!hold) return std::move(hold).error();
+    if (!hold) {
+      give_up_session(hold.error());
+      return std::move(hold).error();
+    }
     if (!*hold) {
+      interrupt();
       return Error(ErrorCode::kInternal, "plugin of '" + traits_.name + "' returned no hold");
     }
     hold_ = std::move(*hold);
@@ -398,6 +407,7 @@ Result<void> Resource::let_go(Deadline deadline) {
     released_at_ = clock_.now();
     guarded_quietly([&] { release_report_ = hold_->release_report(); });
     guarded_quietly([&] { hold_.reset(); });
+    if (!released) give_up_session(released.error());
   } else {
     guarded_quietly([&] { plugin_->rollback(deadline); });
   }
@@ -409,6 +419,10 @@ Result<void> Resource::let_go(Deadline deadline) {
   in_window_ = false;
   if (view_.health == Health::kHeld) view_.health = Health::kReady;
   return released;
+}
+
+void Resource::give_up_session(const Error& problem) {
+  if (problem.code() == ErrorCode::kInternal) interrupt();
 }
 
 Result<void> Resource::note_check(Deadline deadline) {

@@ -121,6 +121,9 @@ class Resource {
   // check(), and its outcome kept.
   base::Result<void> note_check(base::Deadline deadline);
   void forget_check();
+  // A plugin that broke its contract may have left anything locked: the end of its sessions ends
+  // that, too.
+  void give_up_session(const base::Error& problem);
   [[nodiscard]] base::Result<void> let_go(base::Deadline deadline);
   void note_unready(base::Error problem);
   void wake() const;
