@@ -52,25 +52,27 @@ std::string beside(const std::string& socket, const char* name) {
 }
 
 // The daemon can't be asked. At freeze that is a refusal. At thaw it depends on whether it had a
-// window open: then its holds are gone, otherwise there was nothing to let go.
-int unreachable(Verb verb, const std::string& socket, const Error& problem) {
+// window open: then its holds are gone, otherwise there was nothing to let go. One that was asked and
+// went away without an answer has taken its verdict with it, whatever the marker says.
+int unreachable(Verb verb, const std::string& socket, const Error& problem, bool asked) {
   if (verb == Verb::kFreeze) {
     say("unable to freeze: " + problem.text() + " (is holdfastd running?)");
     return holdfast::base::guest_exit_status(ErrorCode::kDaemonUnreachable);
   }
   struct stat status {};
   const std::string marker = beside(socket, "window.json");
-  if (::stat(marker.c_str(), &status) != 0 && errno == ENOENT) return 0;
+  if (!asked && ::stat(marker.c_str(), &status) != 0 && errno == ENOENT) return 0;
   // Said once: a later thaw has nothing to say, and the next daemon completes the record.
   (void)std::rename(marker.c_str(), beside(socket, "lost.json").c_str());
   say("the holds were lost: holdfastd went away during the window: " + problem.text());
   return holdfast::base::guest_exit_status(ErrorCode::kDaemonRestarted);
 }
 
-Result<ReplyLine> ask(Verb verb, const std::string& socket) {
+Result<ReplyLine> ask(Verb verb, const std::string& socket, bool& asked) {
   const Deadline deadline = Deadline::in(kOuterLimit);
   auto fd = holdfast::base::connect_unix(socket, deadline.earlier_of(Deadline::in(kConnectLimit)));
   if (!fd) return std::move(fd).error();
+  asked = true;
   if (auto sent =
           holdfast::base::send_all(fd->get(), holdfast::base::format_request(verb), deadline);
       !sent) {
@@ -104,8 +106,9 @@ int run(int argc, char** argv) {
   }
   if (word != "freeze" && word != "thaw") return usage();
   const Verb verb = word == "freeze" ? Verb::kFreeze : Verb::kThaw;
-  auto reply = ask(verb, socket);
-  if (!reply) return unreachable(verb, socket, reply.error());
+  bool asked = false;
+  auto reply = ask(verb, socket, asked);
+  if (!reply) return unreachable(verb, socket, reply.error(), asked);
   if (reply->status != 0) say(reply->text);
   return reply->status;
 }

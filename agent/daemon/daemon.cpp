@@ -89,7 +89,8 @@ base::Result<void> Daemon::start() {
       core::CoordinatorWorld{clock_, filesystems_, dead_man_, journal_, bell_, log_, *ring_},
       std::move(resources));
   sequencer_ = std::make_unique<Sequencer>(
-      *coordinator_, journal_, loop_, config_.freeze_timeout + config_.thaw_timeout + kJobGrace);
+      *coordinator_, journal_, loop_, config_.freeze_timeout + config_.thaw_timeout + kJobGrace,
+      [this] { end_if_stuck(); });
   if (auto opened = open_socket(); !opened) return opened;
   watch_signals();
   watch_dead_man();
@@ -159,7 +160,10 @@ void Daemon::show_status() {
 void Daemon::begin_stop() {
   if (std::exchange(stopping_, true)) return;
   (void)::sd_notify(0, "STOPPING=1");
-  sequencer_->stop([this] { loop_.quit(0); });
+  sequencer_->stop([this] {
+    if (coordinator_->must_end()) end_now();
+    loop_.quit(0);
+  });
   loop_.at(clock_.now() + config_.thaw_timeout + kStopGrace, [] {
     // Sessions that end hold no lock: better than waiting for what does not come back.
     ::_exit(1);
@@ -167,7 +171,13 @@ void Daemon::begin_stop() {
 }
 
 void Daemon::end_if_stuck() {
-  if (!coordinator_->must_end() || std::exchange(stopping_, true)) return;
+  // Not before whoever asked has been told what came of it.
+  if (!coordinator_->must_end() || sequencer_->owes_answer()) return;
+  if (std::exchange(stopping_, true)) return;
+  end_now();
+}
+
+void Daemon::end_now() {
   log_.critical("a plugin does not come back: ending, so that its locks end with its sessions");
   ring_->flush_held();
   // No destructor runs: one of them would wait for that very thread.

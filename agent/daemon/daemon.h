@@ -50,6 +50,8 @@ class Daemon {
   void begin_stop();
   void show_status();
   void end_if_stuck();
+  // Without waiting for a thread that does not come back.
+  [[noreturn]] void end_now();
 
   core::AgentConfig config_;
   std::vector<std::unique_ptr<api::Plugin>> plugins_;

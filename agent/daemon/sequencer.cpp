@@ -20,8 +20,12 @@ constexpr std::size_t kRecordsReported = 20;
 }  // namespace
 
 Sequencer::Sequencer(core::Coordinator& coordinator, const core::Journal& journal, EventLoop& loop,
-                     base::Millis longest)
-    : coordinator_(coordinator), journal_(journal), loop_(loop), longest_(longest) {
+                     base::Millis longest, std::function<void()> answered)
+    : coordinator_(coordinator),
+      journal_(journal),
+      loop_(loop),
+      longest_(longest),
+      answered_(std::move(answered)) {
   thread_ = std::thread([this] { work(); });
 }
 
@@ -64,6 +68,7 @@ std::stop_source Sequencer::submit(base::Verb verb, Answer answer) {
         ((current_ && is_window_job(*current_)) ||
          std::any_of(jobs_.begin(), jobs_.end(),
                      [&](const Job& other) { return is_window_job(other.kind); }))) {
+      ++unanswered_;
       this->answer(job, Error(ErrorCode::kHoldFailed,
                               "unable to freeze: another freeze or thaw is in progress"));
       return given_up;
@@ -140,6 +145,7 @@ void Sequencer::work() {
       current_given_up_ = job.given_up;
       busy_until_ = base::Deadline::in(longest_);
     }
+    ++unanswered_;
     try {
       perform(job);
     } catch (const std::exception& problem) {
@@ -203,8 +209,10 @@ void Sequencer::perform(const Job& job) {
 void Sequencer::answer(const Job& job, const Result<void>& outcome, std::string document) {
   base::ReplyLine reply;
   if (!outcome) reply = base::reply_for(outcome.error());
-  loop_.post([answer = job.answer, reply = std::move(reply), document = std::move(document)] {
+  loop_.post([this, answer = job.answer, reply = std::move(reply), document = std::move(document)] {
     if (answer) answer(reply, document);
+    --unanswered_;
+    answered_();
   });
 }
 

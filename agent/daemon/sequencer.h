@@ -13,6 +13,7 @@
 // Threads: everything on the loop's thread. Answers arrive there too. is_overdue() likewise.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -36,9 +37,10 @@ class Sequencer {
  public:
   using Answer = std::function<void(const base::ReplyLine& reply, std::string document)>;
 
-  // No job takes longer than `longest`; one that does counts as stuck.
+  // No job takes longer than `longest`; one that does counts as stuck. `answered` is called in the
+  // loop after each answer, those of jobs included that nobody waits for.
   Sequencer(core::Coordinator& coordinator, const core::Journal& journal, EventLoop& loop,
-            base::Millis longest);
+            base::Millis longest, std::function<void()> answered);
   Sequencer(const Sequencer&) = delete;
   Sequencer& operator=(const Sequencer&) = delete;
   // Lets the present job end, drops the others.
@@ -53,6 +55,8 @@ class Sequencer {
   void stop(std::function<void()> done);
 
   [[nodiscard]] bool is_overdue() const;
+  // Is there a job that has begun, and whose answer has not been given yet?
+  [[nodiscard]] bool owes_answer() const { return unanswered_ > 0; }
 
  private:
   enum class Kind { kFreeze, kThaw, kCheck, kDrill, kReport, kExpire, kAbandon, kStop };
@@ -76,6 +80,7 @@ class Sequencer {
   const core::Journal& journal_;
   EventLoop& loop_;
   const base::Millis longest_;
+  const std::function<void()> answered_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
@@ -84,6 +89,7 @@ class Sequencer {
   std::optional<Kind> current_;
   std::stop_source current_given_up_{std::nostopstate};
   std::optional<base::Deadline> busy_until_;
+  std::atomic<int> unanswered_ = 0;
   bool quit_ = false;
   std::thread thread_;
 };

@@ -32,7 +32,7 @@ class SequencerTest : public ::testing::Test {
         core::CoordinatorSettings{20s, 5s, 60s, {"/fake"}, false, {}},
         core::CoordinatorWorld{clock_, filesystems_, dead_man_, journal_, bell_, log_, *ring_},
         std::move(resources));
-    sequencer_ = std::make_unique<Sequencer>(*coordinator_, journal_, loop_, 1min);
+    sequencer_ = std::make_unique<Sequencer>(*coordinator_, journal_, loop_, 1min, [] {});
     loop_.at(std::chrono::steady_clock::now() + 30s, [this] { loop_.quit(1); });
   }
 
