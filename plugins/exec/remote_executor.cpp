@@ -75,6 +75,11 @@ Result<std::string> RemoteExecutor::ask(ExecVerb verb, const Call& call) {
 }
 
 Result<std::string> RemoteExecutor::probe(const Call& call) {
+  // A holdfast-execd that died knows of no programs that it left frozen; they are still to be told.
+  if (owed_) {
+    auto thawed = thaw(Call{.window = window_, .deadline = call.deadline, .stop = call.stop});
+    if (!thawed && owed_) return std::move(thawed).error();
+  }
   // The other side may have been restarted since the last call: one more try, with a new
   // connection.
   const bool was_connected = connection_ != nullptr;
@@ -129,18 +134,18 @@ Result<void> RemoteExecutor::thaw(const Call& call) {
   // nothing: it is asked once more, on a new connection. `thaw` may be told twice.
   auto answer = ask(ExecVerb::kThaw, call);
   if (!answer && !connection_ && !call.deadline.passed()) answer = ask(ExecVerb::kThaw, call);
-  owed_ = session_ = false;
+  session_ = false;
+  // Nobody was there to be asked: the next probe does that.
+  owed_ = !answer && !connection_;
   if (!answer) return std::move(answer).error();
   return {};
 }
 
 void RemoteExecutor::rollback(Deadline deadline) {
   if (!owed_) return;
-  if (!connection_) {
-    // The end of the connection has made the other side undo it.
-    owed_ = false;
-    return;
-  }
+  // The end of the connection has made the other side undo it, unless that has died: the next probe
+  // makes sure.
+  if (!connection_) return;
   if (!thaw(Call{.window = window_, .deadline = deadline, .stop = {}})) disconnect();
 }
 
