@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The guest's programs as processes: holdfastd, the hook, holdfastctl, holdfast-fsd, and a server of
-the test's own that stands in for the databases (tests/support/fake_module.cpp is its client)."""
+the test's own that stands in for the databases (tests/lab/fake_database.py)."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -10,113 +9,17 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 import unittest
 
 from lab import testing
+from lab.fake_database import PATIENCE, Database
 
 HOLDFASTD = testing.built("agent/daemon/holdfastd")
 HOLDFASTCTL = testing.built("agent/ctl/holdfastctl")
 FSD = testing.built("agent/fs/holdfast-fsd")
 HOOK = testing.built("hooks/fsfreeze-hook")
 PLUGINS = os.path.dirname(testing.built("tests/plugins/holdfast-fake.so"))
-
-PATIENCE = 20
-
-
-class Database:
-    """Answers "ok" to everything unless told otherwise; knows what is locked, and by which session."""
-
-    def __init__(self, path):
-        self.path = path
-        self.script = {}
-        self.position = {}
-        self.calls = []
-        self._locked = {}
-        self._sessions = {}
-        self._changed = threading.Condition()
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(path)
-        self._listener.listen(16)
-        self._acceptor = threading.Thread(target=self._accept, daemon=True)
-        self._acceptor.start()
-
-    def close(self):
-        # The thread first: else it may accept on whatever gets this descriptor's number next.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._acceptor.join(PATIENCE)
-        self._listener.close()
-
-    def locked(self):
-        with self._changed:
-            return sorted(self._locked)
-
-    def sessions(self):
-        with self._changed:
-            return sorted(self._sessions)
-
-    def end_session(self, resource):
-        """As a server does that restarts, or a KILL."""
-        with self._changed:
-            self._sessions[resource].shutdown(socket.SHUT_RDWR)
-
-    def wait(self, condition):
-        """Until condition(self) holds; looks after every call and every end of a session."""
-        deadline = time.monotonic() + PATIENCE
-        with self._changed:
-            while not condition(self):
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError(f"after {self.calls}")
-                self._changed.wait(left)
-
-    def wait_unlocked(self):
-        self.wait(lambda db: not db._locked)
-
-    def wait_call(self, call):
-        self.wait(lambda db: call in db.calls)
-
-    def wait_session(self, resource):
-        self.wait(lambda db: f"{resource} probe" in db.calls and resource in db._sessions)
-
-    def _accept(self):
-        while True:
-            try:
-                session, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(session,), daemon=True).start()
-
-    def _serve(self, session):
-        resource = None
-        with contextlib.suppress(OSError), session, session.makefile("rw") as lines:
-            for line in lines:
-                resource, call = line.split()
-                with self._changed:
-                    self._sessions[resource] = session
-                    self.calls.append(f"{resource} {call}")
-                    answer = self.script.get(f"{resource} {call}", self._answer(resource, call))
-                    if answer is not None and answer.startswith("ok"):
-                        if call == "hold":
-                            self._locked[resource] = session
-                        elif call == "release":
-                            self._locked.pop(resource, None)
-                    self._changed.notify_all()
-                if answer is not None:
-                    lines.write(answer + "\n")
-                    lines.flush()
-        with self._changed:
-            if self._locked.get(resource) is session:
-                del self._locked[resource]
-            if self._sessions.get(resource) is session:
-                del self._sessions[resource]
-            self._changed.notify_all()
-
-    def _answer(self, resource, call):
-        if call in ("hold", "check"):
-            return f"ok {self.position.get(resource, 100)}"
-        return "ok"
 
 
 class AgentCase(unittest.TestCase):

@@ -5,6 +5,7 @@
 //
 //   it says      "RESOURCE CALL\n"
 //   it is told   "ok TEXT"         to succeed; TEXT is the position, for hold and check
+//                "ok null"         for hold: success without a hold
 //                "error CODE TEXT" to fail with this error
 //                "throw TEXT"      to throw an exception
 //                "deaf"            to wait for interrupt(), whatever the deadline
@@ -204,6 +205,7 @@ class FakeModulePlugin final : public api::Plugin {
                                                         std::stop_token stop) override {
     auto reply = session_.call("hold", deadline, stop);
     if (!reply) return std::move(reply).error();
+    if (*reply == "null") return std::unique_ptr<api::Hold>();
     return std::unique_ptr<api::Hold>(std::make_unique<FakeModuleHold>(session_, *reply));
   }
 
