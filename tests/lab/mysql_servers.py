@@ -158,6 +158,10 @@ class MariaDb(MysqlServer):
                 f"--datadir={data}", "--auth-root-authentication-method=socket",
                 f"--auth-root-socket-user={me}", "--skip-test-db", "--skip-name-resolve"]
 
+    def _client(self):
+        # From 11.4 on the client wants TLS on a unix socket, too, of servers that may have none.
+        return [*super()._client(), "--skip-ssl"]
+
 
 class MySql(MysqlServer):
     """Oracle's. Its administrator root has no password."""
