@@ -93,7 +93,11 @@ Result<void> MysqlHold::release(Deadline deadline) {
   }
   const Patience patience{.deadline = deadline};
   auto released = lock_->release(patience);
-  if (released) return {};
+  if (released) {
+    // The lock is gone: a session that fails now is one to replace, and nothing to report.
+    if (!session.unbound_silence(patience)) sessions_.abandon();
+    return {};
+  }
   sessions_.abandon();
   return base::wrap(std::move(released).error(), "unable to unlock tables on '" + resource_ + "'");
 }

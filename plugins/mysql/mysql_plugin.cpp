@@ -178,7 +178,10 @@ void MysqlPlugin::abandon() {
   lock_.reset();
 }
 
-Result<void> MysqlPlugin::prepare_lock(const Patience& patience) {
+Result<void> MysqlPlugin::prepare_lock(const api::Window& window, const Patience& patience) {
+  if (auto bounded = sessions_.lock().bound_silence(window.max_hold, patience); !bounded) {
+    return bounded;
+  }
   lock_ = make_lock(choice_.kind, sessions_.lock(), may_lock_instance_);
   if (!choice_.may_fall_back) return lock_->prepare(patience);
   const Patience brief{.deadline = Deadline::in(kFallBackTime).earlier_of(patience.deadline),
@@ -193,8 +196,7 @@ Result<void> MysqlPlugin::prepare_lock(const Patience& patience) {
              "another backup, or LOCK TABLES of a session, is in the way of a "
              "backup stage",
              false};
-  lock_ = make_lock(choice_.kind, sessions_.lock(), may_lock_instance_);
-  return lock_->prepare(patience);
+  return prepare_lock(window, patience);
 }
 
 Result<void> MysqlPlugin::clear_the_way(const Patience& patience) {
@@ -206,7 +208,8 @@ Result<void> MysqlPlugin::clear_the_way(const Patience& patience) {
   return cleared;
 }
 
-Result<void> MysqlPlugin::prepare(const api::Window&, Deadline deadline, std::stop_token stop) {
+Result<void> MysqlPlugin::prepare(const api::Window& window, Deadline deadline,
+                                  std::stop_token stop) {
   const Patience patience{.deadline = deadline, .stop = std::move(stop)};
   killed_.clear();
   // Nothing is held yet, so a session that was lost while idle may be replaced.
@@ -214,7 +217,7 @@ Result<void> MysqlPlugin::prepare(const api::Window&, Deadline deadline, std::st
   auto account = ask_account(patience);
   if (!account) return std::move(account).error();
   if (auto chosen = choose(*account, patience); !chosen) return chosen;
-  auto prepared = prepare_lock(patience);
+  auto prepared = prepare_lock(window, patience);
   if (!prepared) {
     abandon();
     return unable("prepare", std::move(prepared).error());
@@ -260,7 +263,9 @@ Result<std::unique_ptr<api::Hold>> MysqlPlugin::hold(const api::Window&, Deadlin
 void MysqlPlugin::rollback(Deadline deadline) {
   if (lock_ == nullptr) return;
   const std::unique_ptr<LockStrategy> lock = std::move(lock_);
-  if (!lock->release({.deadline = deadline})) sessions_.abandon();
+  auto released = lock->release({.deadline = deadline});
+  if (released) released = sessions_.lock().unbound_silence({.deadline = deadline});
+  if (!released) sessions_.abandon();
 }
 
 }  // namespace holdfast::mysql

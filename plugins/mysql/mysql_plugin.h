@@ -65,7 +65,8 @@ class MysqlPlugin final : public api::Plugin {
   // What would work better than it does.
   [[nodiscard]] base::Result<std::vector<std::string>> advise(const Account& account,
                                                               const Patience& patience);
-  [[nodiscard]] base::Result<void> prepare_lock(const Patience& patience);
+  [[nodiscard]] base::Result<void> prepare_lock(const api::Window& window,
+                                                const Patience& patience);
   [[nodiscard]] base::Result<void> clear_the_way(const Patience& patience);
   // Nothing stays locked, and no session open.
   void abandon();

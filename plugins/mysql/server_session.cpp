@@ -54,17 +54,26 @@ Result<std::string> ServerSession::value_if_known(const std::string& statement,
 
 Result<void> ServerSession::begin(const ConnectSettings& settings, const Patience& patience) {
   auto opened = open(settings, patience);
-  // An idle session that the server ends takes its lock along, silently: a year of patience.
   if (opened) {
-    opened = run("SET SESSION wait_timeout=31536000, interactive_timeout=31536000, autocommit=1",
-                 patience);
+    opened = run("SET SESSION interactive_timeout=31536000, autocommit=1", patience);
   }
+  if (opened) opened = unbound_silence(patience);
   if (opened) opened = run_if_known("SET SESSION max_statement_time=0", patience);
   // Galera: else every statement would wait for the cluster's writes, which the lock holds back.
   if (opened) opened = run_if_known("SET SESSION wsrep_sync_wait=0", patience);
   if (opened) opened = learn_facts(patience);
   if (!opened) close();
   return opened;
+}
+
+Result<void> ServerSession::bound_silence(Millis longest, const Patience& patience) {
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(longest).count() + 1;
+  return run("SET SESSION wait_timeout=" + std::to_string(seconds), patience);
+}
+
+Result<void> ServerSession::unbound_silence(const Patience& patience) {
+  // An idle session that the server ends takes its lock along, silently: a year of patience.
+  return run("SET SESSION wait_timeout=31536000", patience);
 }
 
 Result<void> ServerSession::learn_facts(const Patience& patience) {

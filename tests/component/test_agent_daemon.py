@@ -56,9 +56,12 @@ class BadConfiguration(AgentCase):
 
     def test_a_plugin_of_another_version(self):
         self.write("resources.d/x.conf", "plugin = future\n")
-        self.assertRegex(self.refusal(),
-                         r"'.*/holdfast-future.so': its interface is version 3, holdfastd's is version 2 "
-                         r"\(install the plugin package of the same version as holdfast-agent\)$")
+        refusal = self.refusal()
+        pattern = (r"'.*/holdfast-future.so': its interface is version (\d+), holdfastd's is version (\d+) "
+                   r"\(install the plugin package of the same version as holdfast-agent\)$")
+        self.assertRegex(refusal, pattern)
+        theirs, ours = map(int, re.search(pattern, refusal).groups())
+        self.assertEqual(theirs, ours + 1)
 
     def test_a_key_that_the_plugin_does_not_know(self):
         self.resource("x", "sokcet = /x\n")

@@ -93,6 +93,7 @@ class Sql(Kind):
 
 class Mysql(Sql):
     name = plugin = "mysql"
+    bounds_itself = True
 
     def __init__(self, directory, filesystem):
         super().__init__(directory)

@@ -19,7 +19,7 @@ import time
 
 from faults import fs_gate, hook_gate
 from faults.board import Board
-from faults.proxy import Proxy
+from lab.proxy import Proxy
 from lab import agent_rig, qga, testing
 from lab.fake_database import Database
 

@@ -110,6 +110,8 @@ class MysqlServer(Server):
         argv = [self.installation.program(*self.programs), "--no-defaults",
                 f"--datadir={self.data}", f"--socket={self.socket}",
                 f"--pid-file={self.run_directory}/pid", "--server-id=1",
+                # A server that starts removes all temporary tables there, other servers' too.
+                f"--tmpdir={self.run_directory}",
                 "--innodb-buffer-pool-size=64M", "--skip-name-resolve"]
         if not any(option.startswith("--port=") for option in self.options):
             argv.append("--skip-networking")
@@ -155,7 +157,7 @@ class MariaDb(MysqlServer):
     def _new_data_argv(self, data):
         me = pwd.getpwuid(os.geteuid()).pw_name
         return [self.installation.program("mariadb-install-db"), "--no-defaults",
-                f"--datadir={data}", "--auth-root-authentication-method=socket",
+                f"--datadir={data}", f"--tmpdir={data}", "--auth-root-authentication-method=socket",
                 f"--auth-root-socket-user={me}", "--skip-test-db", "--skip-name-resolve"]
 
     def _client(self):

@@ -7,6 +7,7 @@ import time
 import mysql_case
 from driver import Refused
 from lab import servers
+from lab.proxy import Proxy
 from mysql_case import MysqlCase, only_mariadb
 from plugin_case import SLACK
 
@@ -165,6 +166,28 @@ class Loss(MysqlCase):
         self.assert_writable()
         plugin.release()
 
+    def test_a_connection_that_goes_silent_keeps_its_lock_for_max_hold_and_no_longer(self):
+        proxy = Proxy(os.path.join(self.directory(), "sock"), self.db.socket)
+        self.addCleanup(proxy.close)
+        plugin = self.plugin(socket=proxy.path)
+        plugin.max_hold(2000)
+        plugin.freeze()
+        proxy.black_hole()
+        began = time.monotonic()
+        writer = self.session()
+        writer.send("INSERT INTO shop.InnoDB VALUES (9)")
+        self.assertTrue(writer.blocked_for(1.5))
+        writer.finish(10)
+        self.assertLess(time.monotonic() - began, 4 + SLACK / 1000)
+
+    def test_a_session_is_not_ended_for_its_silence_between_windows(self):
+        plugin = self.plugin()
+        plugin.max_hold(1000)
+        for end in (lambda: (plugin.hold(), plugin.release()), plugin.rollback):
+            plugin.prepare()
+            end()
+            self.assertFalse(plugin.watch(3000))
+
     @only_mariadb
     def test_the_server_tells_the_owner_of_the_lock_from_others(self):
         # What the proof rests on (mysql_hold.h): if a server version ends this, the check is void.
@@ -232,28 +255,33 @@ class LazyRedo(MysqlCase):
 
 @only_mariadb
 class StubbornRedo(MysqlCase):
-    # The background flushes every three quarters of an hour.
+    # The background would flush every three quarters of an hour, but for a checkpoint now and then.
     server_options = ("--innodb-flush-log-at-trx-commit=0", "--innodb-flush-log-at-timeout=2700")
+
+    def hold_behind_a_lag(self, plugin):
+        """That checkpoint comes once a second or less often: the hold gets a part of that for its
+        wait, and a second for the rest of its work."""
+        plugin.prepare()
+        self.db.run(f"INSERT INTO shop.InnoDB SELECT seq FROM {self.db.rows(900)}")
+        return plugin.hold(ms=1300)
 
     def test_a_redo_log_that_does_not_come_is_told_and_the_freeze_goes_on(self):
         plugin = self.plugin()
-        plugin.prepare()
-        self.db.run(f"INSERT INTO shop.InnoDB SELECT seq FROM {self.db.rows(900)}")
-        held = plugin.hold()
-        if self.db.version < (11,):
-            # The server does not flush when it is told to.
-            self.assertGreater(self.db.redo_lag(), 0)
-            self.assertEqual(len(held.warnings), 1)
-            self.assertRegex(held.warnings[0], r"^the last \d+ bytes of the redo log are not flushed "
-                             r"\(innodb_flush_log_at_trx_commit is 0\): the snapshot may lack commits "
-                             r"that its binary log has$")
-            self.assertGreater(held.ms, 2900)
-            self.assertLess(held.ms, 3000 + SLACK)
-        else:
-            self.assertEqual(self.db.redo_lag(), 0)
-            self.assertEqual(held.warnings, [])
-        plugin.check()
-        plugin.release()
+        told = (r"^the last \d+ bytes of the redo log are not flushed \(innodb_flush_log_at_trx_commit "
+                r"is 0\): the snapshot may lack commits that its binary log has$")
+        # From 11 on the server flushes when it is told to; before, the background may be early.
+        stubborn = self.db.version < (11,)
+        for _ in range(10):
+            held = self.hold_behind_a_lag(plugin)
+            plugin.check()
+            plugin.release()
+            if held.warnings or not stubborn:
+                break
+        self.assertEqual(len(held.warnings), 1 if stubborn else 0)
+        for warning in held.warnings:
+            self.assertRegex(warning, told)
+            self.assertGreater(held.ms, 200)
+            self.assertLess(held.ms, 1300)
 
 
 class NoBinaryLog(MysqlCase):
