@@ -52,8 +52,8 @@ std::string beside(const std::string& socket, const char* name) {
 }
 
 // The daemon can't be asked. At freeze that is a refusal. At thaw it depends on whether it had a
-// window open: then its holds are gone, otherwise there was nothing to let go. One that was asked and
-// went away without an answer has taken its verdict with it, whatever the marker says.
+// window open: then its holds are gone, otherwise there was nothing to let go. One that was asked
+// and went away without an answer has taken its verdict with it, whatever the marker says.
 int unreachable(Verb verb, const std::string& socket, const Error& problem, bool asked) {
   if (verb == Verb::kFreeze) {
     say("unable to freeze: " + problem.text() + " (is holdfastd running?)");
