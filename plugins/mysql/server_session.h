@@ -50,9 +50,10 @@ class ServerSession : public MysqlConnection {
   [[nodiscard]] const ServerFacts& facts() const { return facts_; }
   [[nodiscard]] bool mariadb() const { return facts_.version.flavour == Flavour::kMariadb; }
 
-  // From now on the server itself ends the session when it hears nothing of it for `longest`, rounded
-  // up to a second more. A connection whose other end has vanished without a word, as TCP's can,
-  // would keep its lock on the server for good: nobody could tell it that our patience is over.
+  // From now on the server itself ends the session when it hears nothing of it for `longest`,
+  // rounded up to a second more. A connection whose other end has vanished without a word, as TCP's
+  // can, would keep its lock on the server for good: nobody could tell it that our patience is
+  // over.
   [[nodiscard]] base::Result<void> bound_silence(base::Millis longest, const Patience& patience);
   // As after begin(): however long it is idle.
   [[nodiscard]] base::Result<void> unbound_silence(const Patience& patience);
