@@ -54,6 +54,7 @@ constexpr std::array<std::pair<const char*, TlsMode>, 4> kTlsModes{
 template <typename Value, std::size_t kSize>
 std::vector<std::string> words_of(const std::array<std::pair<const char*, Value>, kSize>& words) {
   std::vector<std::string> names;
+  names.reserve(words.size());
   for (const auto& word : words)
     names.emplace_back(word.first);
   return names;

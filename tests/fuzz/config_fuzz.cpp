@@ -123,21 +123,21 @@ void check_duration(std::string_view text) {
 }  // namespace
 
 void check(std::string_view input) {
-  static const Files files;
+  static const Files kFiles;
   check_duration(input);
   const std::size_t split = std::min(input.find(kSeparator), input.size());
   // The one key that the target needs for itself; a second one is an error, like any other.
   const std::string agent =
-      "resource-directory = " + files.resources + "\n" + std::string(input.substr(0, split));
+      "resource-directory = " + kFiles.resources + "\n" + std::string(input.substr(0, split));
   const std::string_view resource = input.substr(std::min(split + kSeparator.size(), input.size()));
   using base::Durable;
-  require(base::write_file(files.agent, agent, 0600, Durable::kNo).has_value(), "a file");
-  require(base::write_file(files.resource, resource, 0600, Durable::kNo).has_value(), "a file");
+  require(base::write_file(kFiles.agent, agent, 0600, Durable::kNo).has_value(), "a file");
+  require(base::write_file(kFiles.resource, resource, 0600, Durable::kNo).has_value(), "a file");
 
-  const auto config = core::load_config(files.agent, true);
+  const auto config = core::load_config(kFiles.agent, true);
   if (!config) {
-    const bool in_resource = config.error().message().starts_with(files.resource);
-    return check_error(config.error(), in_resource ? files.resource : files.agent,
+    const bool in_resource = config.error().message().starts_with(kFiles.resource);
+    return check_error(config.error(), in_resource ? kFiles.resource : kFiles.agent,
                        in_resource ? resource : agent);
   }
   check_limits(*config);

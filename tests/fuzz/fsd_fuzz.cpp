@@ -112,10 +112,10 @@ FsRequest request_of(Bytes& bytes, const std::string& root) {
 }  // namespace
 
 void check(std::string_view input) {
-  static const Server server;
+  static const Server kServer;
   Bytes bytes(input);
   std::size_t opened = 0;
-  base::UniqueFd client = server.connect();
+  base::UniqueFd client = kServer.connect();
   while (!bytes.empty()) {
     if (bytes.byte() % 4 == 0) {
       // Not a message: of another size, or of another version.
@@ -123,15 +123,15 @@ void check(std::string_view input) {
       if (text.empty()) text.push_back('x');
       if (bytes.byte() % 2 != 0) text.resize(sizeof(FsRequest), '\x7f');
       require(!ask(client, text.data(), text.size()), "what is no message ends the connection");
-      client = server.connect();
+      client = kServer.connect();
       continue;
     }
-    const FsRequest request = request_of(bytes, server.root());
+    const FsRequest request = request_of(bytes, kServer.root());
     const auto reply = ask(client, &request, sizeof request);
     const bool known = request.op >= FsOp::kOpen && request.op <= FsOp::kClose;
     require(reply.has_value() == known, "every request that exists has a reply, and no other");
     if (!reply) {
-      client = server.connect();
+      client = kServer.connect();
       continue;
     }
     if (request.op == FsOp::kOpen && reply->error_number == 0) {

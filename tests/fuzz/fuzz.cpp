@@ -44,6 +44,7 @@ std::string Bytes::text() {
 }  // namespace holdfast::fuzz
 
 // libFuzzer's entry, and replay.cpp's.
+// NOLINTNEXTLINE(readability-identifier-naming): the name is libFuzzer's
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string input(size, '\0');

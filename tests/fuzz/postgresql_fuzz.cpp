@@ -28,16 +28,16 @@ void check_position(std::string_view text) {
 
 void check_files(std::string_view input) {
   constexpr std::size_t kKept = 20;
-  static const support::TemporaryDirectory directory;
+  static const support::TemporaryDirectory kDirectory;
   Bytes bytes(input);
   postgresql::BackupStop stop;
   stop.lsn = bytes.text();
   stop.tablespace_map = bytes.text();
   stop.label = bytes.rest();
   const std::string window = "7d3c0b0e-8a51-4c43-9d0d-2f6f1d3f9a10";
-  require(postgresql::write_backup_files(directory.path(), window, stop, kKept).has_value(),
+  require(postgresql::write_backup_files(kDirectory.path(), window, stop, kKept).has_value(),
           "written");
-  const std::string place = directory.path() + "/" + window + "/";
+  const std::string place = kDirectory.path() + "/" + window + "/";
   const std::size_t limit = input.size() + 1;
   require(base::read_file(place + "backup_label", limit).value_or("") == stop.label,
           "the label is kept byte for byte");
@@ -46,7 +46,7 @@ void check_files(std::string_view input) {
             "the map is kept byte for byte");
   }
   // A name that is not one leaves the directory alone.
-  if (const auto odd = postgresql::write_backup_files(directory.path(), stop.lsn, stop, kKept);
+  if (const auto odd = postgresql::write_backup_files(kDirectory.path(), stop.lsn, stop, kKept);
       !odd) {
     require(is_one_safe_line(odd.error().one_line()), "the error is one safe line");
   }

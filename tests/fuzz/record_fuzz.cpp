@@ -151,21 +151,21 @@ void check_marker(const Place& place, std::string_view text) {
 }
 
 void check_found(std::string_view input) {
-  static const Place place;
+  static const Place kPlace;
   std::string text(input);
   {
-    const core::Journal journal(place.state, place.run, 3);
+    const core::Journal journal(kPlace.state, kPlace.run, 3);
     constexpr std::string_view kBoot = "$BOOT";
     const std::size_t at = text.find(kBoot);
     if (at != std::string::npos) text.replace(at, kBoot.size(), journal.boot());
   }
-  place.clear();
-  Place::put(place.run + "/window.json", text);
-  Place::put(place.run + "/lost.json", text);
-  Place::put(place.run + "/sequence", text);
-  Place::put(place.state + "/records/found.json", text);
-  check_marker(place, text);
-  core::Journal journal(place.state, place.run, 3);
+  kPlace.clear();
+  Place::put(kPlace.run + "/window.json", text);
+  Place::put(kPlace.run + "/lost.json", text);
+  Place::put(kPlace.run + "/sequence", text);
+  Place::put(kPlace.state + "/records/found.json", text);
+  check_marker(kPlace, text);
+  core::Journal journal(kPlace.state, kPlace.run, 3);
   require(journal.open().has_value() && !journal.left_open(), "afterwards nothing is left open");
   require(journal.recent(10).size() <= 3, "old records are removed");
 }
