@@ -11,6 +11,9 @@ namespace holdfast::base {
 namespace {
 
 constexpr std::string_view kGreeting = "holdfast/1 ";
+// Of an error code. Greeting, status, name and what separates them stay below kBeforeText.
+constexpr std::size_t kNameLimit = 32;
+constexpr std::size_t kBeforeText = 64;
 constexpr std::array<Verb, 6> kVerbs{Verb::kFreeze, Verb::kThaw,   Verb::kStatus,
                                      Verb::kCheck,  Verb::kReport, Verb::kDrill};
 
@@ -59,7 +62,7 @@ Result<Verb> parse_request(std::string_view line) {
 
 std::string format_reply(const ReplyLine& reply) {
   std::string line = std::string(kGreeting) + std::to_string(reply.status) + " " + reply.name + " ";
-  line += printable(reply.text, kReplyLineLimit - 64);
+  line += printable(reply.text, kReplyLineLimit - kBeforeText);
   return line + "\n";
 }
 
@@ -81,7 +84,8 @@ Result<ReplyLine> parse_reply(std::string_view line) {
   }
   reply.name = rest.substr(1, name_end - 1);
   reply.text = printable(rest.substr(name_end + 1), kReplyLineLimit);
-  if (!is_plain_name(reply.name) || (reply.status == 0) != (reply.name == "ok")) {
+  if (!is_plain_name(reply.name) || reply.name.size() > kNameLimit ||
+      (reply.status == 0) != (reply.name == "ok")) {
     return not_ours("reply", line);
   }
   return reply;

@@ -57,6 +57,11 @@ TEST(ControlReply, ThatMakesNoSenseIsRefused) {
   }
 }
 
+TEST(ControlReply, HasANameThatLeavesRoomForItsText) {
+  EXPECT_TRUE(parse_reply("holdfast/1 1 " + std::string(32, 'x') + " text"));
+  EXPECT_FALSE(parse_reply("holdfast/1 1 " + std::string(33, 'x') + " text"));
+}
+
 TEST(ControlReply, CannotBringAnEscapeSequenceInWithItsName) {
   EXPECT_EQ(parse_reply("holdfast/1 1 \x1b[2J x").error().message(),
             "unable to read the reply 'holdfast/1 1 \\x1b[2J x'");
