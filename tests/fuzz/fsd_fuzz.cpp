@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -81,11 +82,23 @@ class Server {
   std::jthread thread_;
 };
 
+// The call, again if a signal came in between: libFuzzer watches the time of an input with SIGALRM.
+template <typename Call>
+ssize_t whole(Call call) {
+  ssize_t count = call();
+  while (count < 0 && errno == EINTR)
+    count = call();
+  return count;
+}
+
 // The reply, or nothing if the server hung up.
 std::optional<FsReply> ask(const base::UniqueFd& client, const void* data, std::size_t size) {
-  if (::send(client.get(), data, size, MSG_NOSIGNAL) < 0) return std::nullopt;
+  if (whole([&] { return ::send(client.get(), data, size, MSG_NOSIGNAL); }) < 0) {
+    return std::nullopt;
+  }
   FsReply reply;
-  const ssize_t count = ::recv(client.get(), &reply, sizeof reply, MSG_TRUNC);
+  const ssize_t count =
+      whole([&] { return ::recv(client.get(), &reply, sizeof reply, MSG_TRUNC); });
   if (count <= 0) return std::nullopt;
   require(count == static_cast<ssize_t>(sizeof reply), "a reply has its size");
   require(reply.version == fs::kFsVersion, "and its version");
