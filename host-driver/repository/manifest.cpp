@@ -33,6 +33,17 @@ Result<std::uint64_t> size_member(const Json& object, std::string_view key) {
   return static_cast<std::uint64_t>(*number);
 }
 
+// "backing": null, or {"id": the backup that has the image below}.
+Result<std::string> parse_backing(const Json& entry) {
+  const auto backing = entry.find("backing");
+  if (backing == entry.end() || backing->is_null()) return std::string();
+  if (!backing->is_object()) return corrupt("'backing' is no object");
+  auto id = base::string_member(*backing, "id");
+  if (!id) return corrupt(id.error().text());
+  if (!is_backup_id(*id)) return corrupt("'" + base::printable(*id, 80) + "' is no backup's id");
+  return id;
+}
+
 Result<DiskEntry> parse_disk(const Json& entry) {
   auto name = base::string_member(entry, "name");
   auto file = base::string_member(entry, "file");
@@ -53,10 +64,25 @@ Result<DiskEntry> parse_disk(const Json& entry) {
     return corrupt("'" + base::printable(*file, 80) + "' is not the file of disk '" + *name + "'");
   }
   if (!is_sha256(*sha256)) return corrupt("the checksum of disk '" + *name + "' is none");
-  return DiskEntry{std::move(*name), std::move(*file), *virtual_size, *bytes, std::move(*sha256)};
+  auto backing = parse_backing(entry);
+  if (!backing) return std::move(backing).error();
+  return DiskEntry{std::move(*name), std::move(*file),   *virtual_size,
+                   *bytes,           std::move(*sha256), std::move(*backing)};
 }
 
 }  // namespace
+
+const std::string& Manifest::parent() const {
+  static const std::string kNone;
+  for (const DiskEntry& disk : disks) {
+    if (!disk.backing_id.empty()) return disk.backing_id;
+  }
+  return kNone;
+}
+
+std::string backing_reference(const std::string& backing_id, const std::string& file) {
+  return "../" + backing_id + "/" + file;
+}
 
 Result<Manifest> parse_manifest(std::string_view text) {
   auto json = base::parse_json(text, {std::size_t{4} << 20U, 48});
@@ -88,9 +114,17 @@ Result<Manifest> parse_manifest(std::string_view text) {
     auto disk = parse_disk(entry);
     if (!disk) return std::move(disk).error();
     if (!names.insert(disk->name).second) return corrupt("disk '" + disk->name + "' stands twice");
+    if (!disk->backing_id.empty() && disk->backing_id >= manifest.id) {
+      return corrupt("disk '" + disk->name + "' is an increment of a later backup");
+    }
     manifest.disks.push_back(std::move(*disk));
   }
   if (manifest.disks.empty()) return corrupt("it has no disks");
+  for (const DiskEntry& disk : manifest.disks) {
+    if (!disk.backing_id.empty() && disk.backing_id != manifest.parent()) {
+      return corrupt("its disks are increments of different backups");
+    }
+  }
   manifest.document = std::move(*json);
   return manifest;
 }

@@ -29,6 +29,9 @@ struct DiskEntry {
   std::uint64_t virtual_size = 0;
   std::uint64_t bytes = 0;  // of the file
   std::string sha256;
+  // Of an increment: the backup whose image of the same disk is the backing file. It is an older
+  // one, so that no chain ever closes. Empty for an image that stands for itself.
+  std::string backing_id;
 };
 
 struct Manifest {
@@ -38,7 +41,14 @@ struct Manifest {
   std::string begin;  // RFC 3339
   std::vector<DiskEntry> disks;
   base::Json document;
+
+  // The backup that this one cannot be restored without; empty if there is none.
+  [[nodiscard]] const std::string& parent() const;
 };
+
+// What stands in the header of an increment: "../ID/DISK.qcow2", so that qemu-img finds it wherever
+// the repository is mounted.
+[[nodiscard]] std::string backing_reference(const std::string& backing_id, const std::string& file);
 
 // kCorrupt for what is no manifest or could not be one of ours, kUnsupported for a later schema.
 [[nodiscard]] base::Result<Manifest> parse_manifest(std::string_view text);

@@ -57,6 +57,16 @@ Result<std::string> make_backup_id(base::WallTime time) {
   return std::string(stamp.data(), length) + tail.data();
 }
 
+Result<std::string> make_tag() {
+  std::uint32_t number = 0;
+  if (::getrandom(&number, sizeof number, 0) != static_cast<ssize_t>(sizeof number)) {
+    return base::errno_error(errno, "unable to get random bytes");
+  }
+  std::array<char, 16> text{};
+  std::snprintf(text.data(), text.size(), "%08x", number);
+  return std::string(text.data());
+}
+
 bool is_backup_id(std::string_view name) {
   constexpr std::string_view kShape = "dddddddd'T'dddddd'Z'-xxxxxxxx";
   std::size_t at = 0;

@@ -30,6 +30,9 @@ inline constexpr std::string_view kFailedSuffix = ".failed";
 [[nodiscard]] base::Result<std::string> make_backup_id(base::WallTime time);
 [[nodiscard]] bool is_backup_id(std::string_view name);
 
+// Eight random hexadecimal digits.
+[[nodiscard]] base::Result<std::string> make_tag();
+
 // kUsage unless it may become a directory's name.
 [[nodiscard]] base::Result<void> check_vm_name(std::string_view name);
 

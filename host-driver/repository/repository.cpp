@@ -20,8 +20,12 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kManifestLimit = std::size_t{4} << 20U;
+constexpr std::size_t kMarkLimit = 4096;
 constexpr std::string_view kMarkText =
-    "This directory is a Holdfast repository (schema 1). See holdfast(1).\n";
+    "This directory is a Holdfast repository (schema 1). See holdfast(1).\ntag: ";
+constexpr std::size_t kTagLength = 8;
+// Of a repository whose mark has no tag.
+constexpr std::string_view kNoTag = "00000000";
 
 std::string in_quotes(std::string_view path) {
   return "'" + base::printable(path) + "'";
@@ -37,6 +41,18 @@ Result<std::vector<std::string>> names_in(const std::string& directory) {
   if (problem) return base::errno_error(problem.value(), "unable to list " + in_quotes(directory));
   std::sort(names.begin(), names.end());
   return names;
+}
+
+// The last line of the mark: "tag: 1f3a9c0b".
+std::string tag_in(std::string_view mark) {
+  constexpr std::string_view kLead = "\ntag: ";
+  const std::size_t at = mark.rfind(kLead);
+  if (at == std::string_view::npos) return std::string(kNoTag);
+  std::string tag(mark.substr(at + kLead.size(), kTagLength));
+  const bool good = tag.size() == kTagLength && std::all_of(tag.begin(), tag.end(), [](char c) {
+                      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+                    });
+  return good ? tag : std::string(kNoTag);
 }
 
 Error not_ours(const std::string& path) {
@@ -57,7 +73,9 @@ Result<Repository> Repository::open(const std::string& path) {
   const auto mark = kind_of(path + "/" + std::string(kMarkName));
   if (!mark) return mark.error();
   if (*mark != Kind::kFile) return not_ours(path);
-  return Repository(path);
+  const auto text = base::read_file(path + "/" + std::string(kMarkName), kMarkLimit);
+  if (!text) return text.error();
+  return Repository(path, tag_in(*text));
 }
 
 Result<Repository> Repository::open_or_create(const std::string& path) {
@@ -75,14 +93,16 @@ Result<Repository> Repository::open_or_create(const std::string& path) {
       })) {
     return opened;
   }
-  auto marked =
-      base::write_file(path + "/" + std::string(kMarkName), kMarkText, 0600, base::Durable::kYes);
+  const auto tag = make_tag();
+  if (!tag) return tag.error();
+  auto marked = base::write_file(path + "/" + std::string(kMarkName),
+                                 std::string(kMarkText) + *tag + "\n", 0600, base::Durable::kYes);
   if (!marked) {
     const ErrorCode code = marked.error().code();
     return Error(code, "unable to make a repository of " + in_quotes(path))
         .caused_by(std::move(marked).error());
   }
-  return Repository(path);
+  return Repository(path, *tag);
 }
 
 Result<std::string> Repository::vm_directory(const std::string& vm) const {

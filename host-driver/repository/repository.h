@@ -41,6 +41,9 @@ class Repository {
   [[nodiscard]] static base::Result<Repository> open_or_create(const std::string& path);
 
   [[nodiscard]] const std::string& path() const { return path_; }
+  // Eight hexadecimal digits that tell this repository from others: they stand in the names of the
+  // dirty bitmaps whose increments go here.
+  [[nodiscard]] const std::string& tag() const { return tag_; }
   // The machine's directory; made on request.
   [[nodiscard]] base::Result<std::string> vm_directory(const std::string& vm) const;
   [[nodiscard]] base::Result<std::string> make_vm_directory(const std::string& vm) const;
@@ -57,11 +60,12 @@ class Repository {
       const std::string& vm) const;
 
  private:
-  explicit Repository(std::string path) : path_(std::move(path)) {}
+  Repository(std::string path, std::string tag) : path_(std::move(path)), tag_(std::move(tag)) {}
 
   [[nodiscard]] base::Result<Backup> load(const std::string& vm, const std::string& id) const;
 
   std::string path_;
+  std::string tag_;
 };
 
 }  // namespace holdfast::host::repository

@@ -77,6 +77,42 @@ TEST(Manifest, RefusesNamesThatLeadElsewhere) {
   EXPECT_FALSE(parse_manifest(base::to_line(json)));
 }
 
+TEST(Manifest, KnowsTheBackupBelowAnIncrement) {
+  Json json = good();
+  EXPECT_EQ(parse_manifest(base::to_line(json))->parent(), "");
+  json["disks"][0]["backing"] = nullptr;
+  EXPECT_EQ(parse_manifest(base::to_line(json))->parent(), "");
+  json["disks"][0]["backing"] = {{"id", "20261119T182114Z-00000001"}};
+  const auto manifest = parse_manifest(base::to_line(json));
+  ASSERT_TRUE(manifest) << manifest.error().text();
+  EXPECT_EQ(manifest->parent(), "20261119T182114Z-00000001");
+  EXPECT_EQ(backing_reference(manifest->parent(), manifest->disks[0].file),
+            "../20261119T182114Z-00000001/vda.qcow2");
+}
+
+TEST(Manifest, RefusesAChainThatLeadsElsewhereOrClosesOrForks) {
+  const auto refuses = [](const Json& backing) {
+    Json json = good();
+    json["disks"][0]["backing"] = backing;
+    const auto manifest = parse_manifest(base::to_line(json));
+    return !manifest && manifest.error().code() == ErrorCode::kCorrupt;
+  };
+  EXPECT_TRUE(refuses("20261119T182114Z-00000001"));
+  EXPECT_TRUE(refuses(Json::object()));
+  EXPECT_TRUE(refuses({{"id", "../../etc"}}));
+  EXPECT_TRUE(refuses({{"id", good().at("id")}}));
+  EXPECT_TRUE(refuses({{"id", "20271119T182114Z-00000001"}}));
+  Json json = good();
+  json["disks"][0]["backing"] = {{"id", "20261119T182114Z-00000001"}};
+  Json other = json["disks"][0];
+  other["name"] = "vdb";
+  other["file"] = "vdb.qcow2";
+  json["disks"].push_back(other);
+  EXPECT_TRUE(parse_manifest(base::to_line(json)));
+  json["disks"][1]["backing"]["id"] = "20261118T182114Z-00000001";
+  EXPECT_FALSE(parse_manifest(base::to_line(json)));
+}
+
 TEST(Manifest, RefusesADiskThatStandsTwiceAndABackupWithoutDisks) {
   Json json = good();
   json["disks"].push_back(json["disks"][0]);

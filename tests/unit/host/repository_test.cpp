@@ -70,6 +70,14 @@ TEST_F(RepositoryTest, IsMadeOfNothingAndOpenedAgain) {
   EXPECT_EQ(status.st_mode & 0777U, 0700U);
 }
 
+TEST_F(RepositoryTest, HasATagThatStaysAndThatNoOtherHas) {
+  const std::string tag = repository_->tag();
+  EXPECT_EQ(tag.size(), 8U);
+  EXPECT_EQ(Repository::open(path_)->tag(), tag);
+  EXPECT_EQ(Repository::open_or_create(path_)->tag(), tag);
+  EXPECT_NE(Repository::open_or_create(directory_.file("other"))->tag(), tag);
+}
+
 TEST_F(RepositoryTest, RefusesADirectoryThatIsNotOurs) {
   const std::string foreign = directory_.file("foreign");
   fs::create_directory(foreign);
