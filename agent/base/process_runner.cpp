@@ -18,6 +18,7 @@
 
 #include "base/scope_guard.h"
 #include "base/text.h"
+#include "base/uninterrupted.h"
 #include "base/unique_fd.h"
 
 namespace holdfast::base {
@@ -166,8 +167,9 @@ ProcessOutcome SystemProcessRunner::run(const ProcessSpec& spec) {
   report.write_end.reset();
 
   int problem = 0;
-  if (::read(report.read_end.get(), &problem, sizeof problem) == sizeof problem) {
-    (void)::waitpid(child, nullptr, 0);
+  if (uninterrupted([&] { return ::read(report.read_end.get(), &problem, sizeof problem); }) ==
+      sizeof problem) {
+    (void)uninterrupted([&] { return ::waitpid(child, nullptr, 0); });
     outcome.status = problem;
     return outcome;
   }
@@ -211,8 +213,7 @@ ProcessOutcome SystemProcessRunner::run(const ProcessSpec& spec) {
   }
 
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
+  (void)uninterrupted([&] { return ::waitpid(child, &status, 0); });
   if (killed) return outcome;
   if (WIFSIGNALED(status)) {
     outcome.ending = ProcessOutcome::Ending::kSignalled;

@@ -49,21 +49,23 @@ bool wait_for(int fd, short events, Deadline deadline) {
 
 }  // namespace
 
-Result<UniqueFd> connect_unix(const std::string& path, Deadline deadline) {
+Result<UniqueFd> connect_unix(const std::string& path, Deadline deadline, int type) {
   auto address = address_of(path);
   if (!address) return std::move(address).error();
   const std::string what = "unable to connect to '" + printable(path) + "'";
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return errno_error(errno, what);
   // A blocking connect with a send timeout waits for a place in the backlog (unix(7)); a
-  // non-blocking one fails with EAGAIN and gives nothing to poll for.
-  const auto remaining = std::max<Millis>(deadline.remaining(), Millis{1});
-  const timeval timeout{remaining.count() / 1000,
-                        static_cast<suseconds_t>(remaining.count() % 1000 * 1000)};
-  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-  while (connect_to(fd.get(), *address) != 0) {
+  // non-blocking one fails with EAGAIN and gives nothing to poll for. It ends early when the
+  // process is stopped and continues, even without a handler of any signal (signal(7)).
+  for (;;) {
+    const auto remaining = std::max<Millis>(deadline.remaining(), Millis{1});
+    const timeval timeout{remaining.count() / 1000,
+                          static_cast<suseconds_t>(remaining.count() % 1000 * 1000)};
+    (void)::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+    if (connect_to(fd.get(), *address) == 0) break;
     if (errno == EINTR && !deadline.passed()) continue;
-    return errno_error(errno == EAGAIN ? ETIMEDOUT : errno, what);
+    return errno_error(errno == EAGAIN || errno == EINTR ? ETIMEDOUT : errno, what);
   }
   const int flags = ::fcntl(fd.get(), F_GETFL);
   if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0) {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Stream sockets in the filesystem, with deadlines. Every call may block up to its deadline and
+// Sockets in the filesystem, with deadlines. Every call may block up to its deadline and
 // no longer; SIGPIPE is never raised.
 #pragma once
 
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -17,7 +18,8 @@
 namespace holdfast::base {
 
 // A connected non-blocking socket. A full backlog is waited out up to the deadline.
-[[nodiscard]] Result<UniqueFd> connect_unix(const std::string& path, Deadline deadline);
+[[nodiscard]] Result<UniqueFd> connect_unix(const std::string& path, Deadline deadline,
+                                            int type = SOCK_STREAM);
 
 // A listening socket with the given mode, in place of a stale one that nobody listens on.
 // kBusy if somebody does.

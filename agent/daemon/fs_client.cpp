@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <cerrno>
 #include <cstring>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "base/unix_socket.h"
 
 namespace holdfast::daemon {
 
@@ -36,24 +36,9 @@ Result<void> FsClient::connect(Deadline deadline) {
   if (is_connected()) return {};
   fd_.reset();
   has_set_ = false;
-  const std::string what = "unable to connect to '" + socket_ + "'";
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (socket_.size() >= sizeof address.sun_path) {
-    return Error(ErrorCode::kConfiguration, what + ": too long for a socket");
-  }
-  std::memcpy(static_cast<char*>(address.sun_path), socket_.data(), socket_.size());
-  base::UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  // A blocking connect with a send timeout waits for a place in the backlog (unix(7)).
-  const auto left = std::max<base::Millis>(deadline.remaining(), base::Millis{1});
-  const timeval timeout{left.count() / 1000, static_cast<suseconds_t>(left.count() % 1000 * 1000)};
-  if (!fd.valid() ||
-      ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) != 0 ||
-      ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return base::errno_error(errno == EAGAIN ? ETIMEDOUT : errno, what)
-        .with_hint("is holdfast-fs running?");
-  }
-  fd_ = std::move(fd);
+  auto fd = base::connect_unix(socket_, deadline, SOCK_SEQPACKET);
+  if (!fd) return std::move(fd).error().with_hint("is holdfast-fs running?");
+  fd_ = std::move(*fd);
   return {};
 }
 

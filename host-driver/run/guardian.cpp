@@ -17,6 +17,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "base/uninterrupted.h"
 #include "qga/fsfreeze.h"
 
 namespace holdfast::host::run {
@@ -40,8 +41,9 @@ struct Message {
 
 bool say(int socket, Message message) {
   // Zeroed: the padding crosses a process boundary.
-  return ::send(socket, &message, sizeof message, MSG_NOSIGNAL) ==
-         static_cast<ssize_t>(sizeof message);
+  return base::uninterrupted([&] {
+           return ::send(socket, &message, sizeof message, MSG_NOSIGNAL);
+         }) == static_cast<ssize_t>(sizeof message);
 }
 
 // The next message; nothing at the end of the stream, or of the time.
@@ -162,8 +164,7 @@ void Guardian::dismiss() {
   (void)say(socket_.get(), {Word::kDone, 0});
   socket_.reset();
   armed_ = false;
-  while (::waitpid(process_, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  (void)base::uninterrupted([&] { return ::waitpid(process_, nullptr, 0); });
   process_ = 0;
 }
 

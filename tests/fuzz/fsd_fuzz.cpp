@@ -11,13 +11,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <optional>
 #include <thread>
 
+#include "base/uninterrupted.h"
 #include "fs/fs_protocol.h"
 #include "fs/fs_server.h"
 #include "fuzz.h"
@@ -67,9 +67,12 @@ class Server {
   [[nodiscard]] base::UniqueFd connect() const {
     const sockaddr_un address = address_of(path_);
     base::UniqueFd client = make_socket();
-    require(
-        ::connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0,
-        "the server accepts");
+    // libFuzzer watches the time of an input with SIGALRM, which ends a call that waits.
+    require(base::uninterrupted([&] {
+              return ::connect(client.get(), reinterpret_cast<const sockaddr*>(&address),
+                               sizeof address);
+            }) == 0,
+            "the server accepts");
     return client;
   }
   [[nodiscard]] const std::string& root() const { return directory_.path(); }
@@ -82,23 +85,14 @@ class Server {
   std::jthread thread_;
 };
 
-// The call, again if a signal came in between: libFuzzer watches the time of an input with SIGALRM.
-template <typename Call>
-ssize_t whole(Call call) {
-  ssize_t count = call();
-  while (count < 0 && errno == EINTR)
-    count = call();
-  return count;
-}
-
 // The reply, or nothing if the server hung up.
 std::optional<FsReply> ask(const base::UniqueFd& client, const void* data, std::size_t size) {
-  if (whole([&] { return ::send(client.get(), data, size, MSG_NOSIGNAL); }) < 0) {
+  if (base::uninterrupted([&] { return ::send(client.get(), data, size, MSG_NOSIGNAL); }) < 0) {
     return std::nullopt;
   }
   FsReply reply;
   const ssize_t count =
-      whole([&] { return ::recv(client.get(), &reply, sizeof reply, MSG_TRUNC); });
+      base::uninterrupted([&] { return ::recv(client.get(), &reply, sizeof reply, MSG_TRUNC); });
   if (count <= 0) return std::nullopt;
   require(count == static_cast<ssize_t>(sizeof reply), "a reply has its size");
   require(reply.version == fs::kFsVersion, "and its version");

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/unix_socket.h"
+#include "support/signal_rain.h"
 #include "support/temporary_directory.h"
 
 namespace holdfast::base {
@@ -46,6 +47,14 @@ TEST_F(ProcessRunnerTest, ReportsTheSignal) {
   EXPECT_EQ(outcome.ending, Ending::kSignalled);
   EXPECT_EQ(outcome.status, 9);
   EXPECT_EQ(outcome.as_error("thing").text(), "unable to run 'thing': killed by signal 9");
+}
+
+TEST_F(ProcessRunnerTest, IsNotMisledBySignalsThatComeInBetween) {
+  const support::SignalRain rain(10ms);
+  while (support::SignalRain::drops() < 20) {
+    EXPECT_EQ(run({"/no/such/program"}).ending, Ending::kNotStarted);
+    EXPECT_EQ(run({"false"}).status, 1);
+  }
 }
 
 TEST_F(ProcessRunnerTest, ReportsWhatCannotBeStarted) {

@@ -8,6 +8,7 @@
 #include <array>
 
 #include "base/file.h"
+#include "support/signal_rain.h"
 #include "support/temporary_directory.h"
 
 namespace holdfast::base {
@@ -64,6 +65,19 @@ TEST_F(UnixSocket, DoesNotReplaceAFileThatIsNoSocket) {
   EXPECT_EQ(listen_unix(path_, 0600).error().text(),
             "unable to listen on '" + path_ + "': not a socket");
   EXPECT_EQ(*read_file(path_, 100), "precious");
+}
+
+TEST_F(UnixSocket, WaitsForAPlaceInTheBacklogWhateverSignalsCome) {
+  const auto listener = listen_unix(path_, 0600);
+  ASSERT_TRUE(listener);
+  ASSERT_EQ(::listen(listener->get(), 0), 0);
+  const auto first = connect_unix(path_, soon());
+  ASSERT_TRUE(first);
+  const support::SignalRain rain(5ms);
+  const auto waited = connect_unix(path_, Deadline::in(100ms));
+  ASSERT_FALSE(waited);
+  EXPECT_EQ(waited.error().code(), ErrorCode::kTimedOut);
+  EXPECT_GT(support::SignalRain::drops(), 1);
 }
 
 TEST_F(UnixSocket, SaysWhyItCannotConnect) {
