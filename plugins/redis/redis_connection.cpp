@@ -63,6 +63,30 @@ class Command {
   std::size_t size_ = 0;
 };
 
+// Nothing that is asked for is answered with an array, and hiredis makes room for as many elements
+// as its first line announces: 16 GiB for a dozen bytes. So there are none. The type of the count
+// differs between its versions.
+template <typename Count>
+void* no_array(const redisReadTask* /*task*/, Count /*elements*/) {
+  return nullptr;
+}
+
+Error not_asked_for() {
+  return {ErrorCode::kProtocol, "a reply of a kind that was not asked for"};
+}
+
+redisReader* make_reader() {
+  redisReader* reader = redisReaderCreate();
+  if (reader == nullptr) return nullptr;
+  static redisReplyObjectFunctions functions = [&] {
+    redisReplyObjectFunctions without_arrays = *reader->fn;
+    without_arrays.createArray = no_array;
+    return without_arrays;
+  }();
+  reader->fn = &functions;
+  return reader;
+}
+
 }  // namespace
 
 std::string Endpoint::text() const {
@@ -105,7 +129,7 @@ Result<void> RedisConnection::open(const Endpoint& endpoint, const Patience& pat
   broken_ = false;
   due_ = 0;
   unread_ = 0;
-  reader_.reset(redisReaderCreate());
+  reader_.reset(make_reader());
   if (reader_ == nullptr) return Error(ErrorCode::kInternal, "out of memory");
   if (endpoint.socket.empty()) {
     auto connected = connect_tcp(endpoint, patience);
@@ -231,7 +255,10 @@ Result<Reply> RedisConnection::receive(const Patience& patience) {
   void* raw = nullptr;
   for (;;) {
     if (redisReaderGetReply(reader_.get(), &raw) != REDIS_OK) {
-      return broken({ErrorCode::kProtocol, base::printable(reader_->errstr)});
+      // What no_array() leaves: memory of the size of a reply that is asked for does not run out.
+      return broken(reader_->err == REDIS_ERR_OOM
+                        ? not_asked_for()
+                        : Error(ErrorCode::kProtocol, base::printable(reader_->errstr)));
     }
     if (raw != nullptr) break;
     if (auto read = read_some(patience); !read) return std::move(read).error();
@@ -251,7 +278,7 @@ Result<Reply> RedisConnection::receive(const Patience& patience) {
     case REDIS_REPLY_INTEGER:
       return Reply{{}, reply->integer};
     default:
-      return broken({ErrorCode::kProtocol, "a reply of a kind that was not asked for"});
+      return broken(not_asked_for());
   }
 }
 

@@ -78,6 +78,18 @@ TEST_F(RedisConnectionTest, IsBrokenByWhatIsNoReply) {
   }
 }
 
+TEST_F(RedisConnectionTest, MakesNoRoomForWhatAReplyOnlyAnnounces) {
+  // Of as many elements as there can be, with nothing behind it.
+  for (const char* bytes : {"*2147483647\r\n", "*1\r\n*2147483647\r\n"}) {
+    ScriptedServer server({Entry{"INFO", bytes}});
+    open(server);
+    const auto refused = connection_.call({"INFO"}, patience());
+    ASSERT_FALSE(refused) << bytes;
+    EXPECT_EQ(refused.error().text(), "a reply of a kind that was not asked for");
+    EXPECT_FALSE(connection_.usable());
+  }
+}
+
 TEST_F(RedisConnectionTest, DoesNotTakeAReplyWithoutEnd) {
   ScriptedServer server({Entry{"INFO", "$9000000\r\n" + std::string(std::size_t{2} << 20U, 'x')}});
   open(server);
