@@ -187,6 +187,17 @@ class Versions(ServiceCase):
         self.assertIn("the service will not start with these settings", output)
         self.assertIn("of-a-later-version", output)
 
+    def test_a_password_that_belongs_to_the_service_is_no_reason_to_warn(self):
+        self.install()
+        directory = "/etc/holdfast/resources.d/"
+        self.root.write(directory + "redis.password", "secret\n", 0o600)
+        self.root.run(["chown", "holdfast", directory + "redis.password"])
+        plugin = self.root.add_package(self.debs["holdfast-plugin-redis"])
+        self.install(plugin)
+        self.root.write(directory + "redis.conf", "plugin = redis\nuser = holdfast\n"
+                        f"password-file = {directory}redis.password\n")
+        self.assertNotIn("will not start", self.install())
+
 
 if __name__ == "__main__":
     reason = chroot.missing()
