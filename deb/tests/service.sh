@@ -47,9 +47,10 @@ resource-directory = $work/resources.d
 run-directory = $work/run
 state-directory = $work/state
 END
-    holdfastd --config="$work/agent.conf" --check-config
-    setpriv --reuid=holdfast --regid=holdfast --init-groups \
-        holdfastd --config="$work/agent.conf" 2>"$work/holdfastd.log" &
+    # Directly, not through a function: $! has to be the service.
+    as_holdfast="setpriv --reuid=holdfast --regid=holdfast --init-groups"
+    $as_holdfast holdfastd --config="$work/agent.conf" --check-config
+    $as_holdfast holdfastd --config="$work/agent.conf" 2>"$work/holdfastd.log" &
     daemon=$!
     within 30 is_ready "$1"
 }
