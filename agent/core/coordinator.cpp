@@ -399,9 +399,13 @@ void Coordinator::settle() {
       world_.log.warn("{}, continuing", disarmed.error().one_line());
     }
   }
-  for (const Json& record : std::exchange(unsettled_, {})) {
-    if (auto written = world_.journal.write_done(record); !written) {
-      world_.log.warn("{}, continuing", written.error().one_line());
+  // Stopped in the window: the disk is frozen, or will be in a moment, and a thread that waits for
+  // it keeps the process, and so the next daemon, from its place. That one accounts for the window.
+  if (state_ != State::kInterrupted) {
+    for (const Json& record : std::exchange(unsettled_, {})) {
+      if (auto written = world_.journal.write_done(record); !written) {
+        world_.log.warn("{}, continuing", written.error().one_line());
+      }
     }
   }
   world_.ring.flush_held();

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <filesystem>
+
 #include "base/file.h"
 #include "coordinator_fixture.h"
 
@@ -379,6 +381,20 @@ TEST_F(CoordinatorThaw, AfterAStopOfTheDaemonIsForTheNextOneToRefuse) {
   EXPECT_EQ(last_record()["verdict"]["code"], "daemon-restarted");
   crash();
   EXPECT_EQ(thaw().error().code(), ErrorCode::kDaemonRestarted);
+}
+
+TEST_F(CoordinatorThaw, AfterAStopIsWhatTheDiskHearsOfTheWindow) {
+  add("a");
+  ASSERT_EQ(said(freeze()), "ok");
+  const std::string record =
+      directory_.file("state/records/" + last_record()["window"].get<std::string>() + ".json");
+  coordinator().stop();
+  // Whatever is frozen is frozen still.
+  EXPECT_FALSE(std::filesystem::exists(record));
+  crash();
+  EXPECT_EQ(thaw().error().code(), ErrorCode::kDaemonRestarted);
+  EXPECT_TRUE(std::filesystem::exists(record));
+  EXPECT_EQ(disk_record()["verdict"]["code"], "daemon-restarted");
 }
 
 TEST_F(CoordinatorThaw, AfterAStopWithNothingHeldIsNotOwed) {
