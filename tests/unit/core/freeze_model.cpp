@@ -65,18 +65,21 @@ FreezeModel::Codes FreezeModel::first_freeze(bool given_up) {
     if (!dropped.contains(part.name)) groups[part.order].push_back(&part);
   }
   bool seen_lost = false;
+  Codes refusals;
   for (auto& [order, group] : groups) {
     for (Part* part : group) {
-      auto code = refusal(*part, FakeCall::kHold);
-      // What lost its session in prepare() has none to hold with.
-      if (ending_of(*part, FakeCall::kPrepare) == FakeEnding::kLose) code = "hold-failed";
-      if (code && part->required && !refused) refused = code;
-      if (code) continue;
+      Codes codes;
+      if (const auto code = refusal(*part, FakeCall::kHold)) codes.insert(*code);
+      // What lost its session in prepare() has none to hold with; whether that is found out before
+      // hold() has a say of its own is a matter of luck.
+      if (ending_of(*part, FakeCall::kPrepare) == FakeEnding::kLose) codes.insert("hold-failed");
+      if (part->required && refusals.empty()) refusals = codes;
+      if (!codes.empty()) continue;
       part->held = true;
       part->lost = ending_of(*part, FakeCall::kHold) == FakeEnding::kLose;
       seen_lost = seen_lost || part->lost;
     }
-    if (refused) return {*refused};
+    if (!refusals.empty()) return refusals;
   }
   if (record_fails) return {"hold-failed"};
   // A loss while the others are still being held may be seen in time.
