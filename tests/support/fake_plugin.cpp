@@ -83,7 +83,15 @@ void FakeServer::move_position() {
 
 void FakeServer::speak() {
   const std::lock_guard lock(mutex_);
-  (void)!::write(server_.get(), "notice", 6);
+  // The other end may have gone.
+  (void)::send(server_.get(), "notice", 6, MSG_NOSIGNAL);
+}
+
+// As any client does that waits for the answer to a request of its own.
+void FakeServer::hear() {
+  std::array<char, 64> notices{};
+  while (::recv(client_.get(), notices.data(), notices.size(), MSG_DONTWAIT) > 0) {
+  }
 }
 
 void FakeServer::unstick() {
@@ -173,6 +181,7 @@ Result<void> FakeServer::perform(FakeCall call, Deadline deadline, const std::st
     case FakeCall::kProbe:
       if (!server_.valid() || cut_) disconnect();
       connect();
+      hear();
       break;
     case FakeCall::kHold:
       locked_ = ending != FakeEnding::kLie;

@@ -66,6 +66,7 @@ class FakeServer {
                                             const std::stop_token& stop);
   void connect();
   void disconnect();
+  void hear();
   void interrupt();
 
   const std::string name_;
