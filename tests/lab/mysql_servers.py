@@ -9,6 +9,7 @@ What tests ask a server of this family, so that one test body runs on all of the
   `light_lock`       the lock beside ftwrl that it has
   `grants`           all that an account for holdfast wants on everything
   `binary_log()`     (file, position), whatever the statement is called there
+  `redo()`           how far the redo log is written and flushed, in bytes
   `redo_lag()`       bytes of redo log that a crash of the machine would lose
   `rows(n)`          a table expression with the numbers 1 to n (1000 at most) in column `seq`
 
@@ -73,10 +74,14 @@ class MysqlServer(Server):
         line = self.run("SHOW MASTER STATUS" if old else "SHOW BINARY LOG STATUS")[0].split("\t")
         return line[0], int(line[1])
 
+    def redo(self):
+        """How far InnoDB's redo log is written, and how far it is flushed."""
+        return tuple(int(self.run(f"SHOW GLOBAL STATUS LIKE '{name}'")[0].split("\t")[1])
+                     for name in self.redo_counters)
+
     def redo_lag(self):
         """How many bytes of InnoDB's redo log are not flushed."""
-        current, flushed = (int(self.run(f"SHOW GLOBAL STATUS LIKE '{name}'")[0].split("\t")[1])
-                            for name in self.redo_counters)
+        current, flushed = self.redo()
         return current - flushed
 
     @staticmethod
