@@ -10,7 +10,6 @@ What tests ask a server of this family, so that one test body runs on all of the
   `grants`           all that an account for holdfast wants on everything
   `binary_log()`     (file, position), whatever the statement is called there
   `redo()`           how far the redo log is written and flushed, in bytes
-  `redo_lag()`       bytes of redo log that a crash of the machine would lose
   `rows(n)`          a table expression with the numbers 1 to n (1000 at most) in column `seq`
 
 Which of them a test runs on is said from outside, before it starts, by the environment:
@@ -78,11 +77,6 @@ class MysqlServer(Server):
         """How far InnoDB's redo log is written, and how far it is flushed."""
         return tuple(int(self.run(f"SHOW GLOBAL STATUS LIKE '{name}'")[0].split("\t")[1])
                      for name in self.redo_counters)
-
-    def redo_lag(self):
-        """How many bytes of InnoDB's redo log are not flushed."""
-        current, flushed = self.redo()
-        return current - flushed
 
     @staticmethod
     def rows(count):
