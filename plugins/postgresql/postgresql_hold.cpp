@@ -107,9 +107,10 @@ Result<api::Position> PostgresqlHold::check(Deadline deadline) {
   return position_at(*now);
 }
 
-Result<void> PostgresqlHold::extend(const api::Window& window, Deadline /*deadline*/) {
-  if (backup_) backup_->window = window.id;
-  return {};
+Result<void> PostgresqlHold::extend(const api::Window& window, Deadline deadline) {
+  if (!backup_) return {};
+  backup_->window = window.id;
+  return session_.bound_silence(window.max_hold, {.deadline = deadline});
 }
 
 Result<void> PostgresqlHold::release(Deadline deadline) {
@@ -122,6 +123,8 @@ Result<void> PostgresqlHold::release(Deadline deadline) {
   Result<void> kept = session_gone();
   if (!gone) {
     if (auto stop = session_.backup_stop({.deadline = deadline}); stop) {
+      // The backup has ended: a session that fails now is one to replace, and nothing to report.
+      if (!session_.unbound_silence({.deadline = deadline})) session_.close();
       kept = keep(*stop, deadline);
     } else {
       session_.close();

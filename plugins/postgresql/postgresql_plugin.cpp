@@ -162,7 +162,12 @@ Result<void> PostgresqlPlugin::prepare(const api::Window& window, Deadline deadl
     if (!done) return unable("prepare", std::move(done).error());
     return {};
   }
-  auto started = session_.backup_start("holdfast " + window.id, patience);
+  base::Result<std::string> started = std::string();
+  if (auto bounded = session_.bound_silence(window.max_hold, patience); !bounded) {
+    started = std::move(bounded).error();
+  } else {
+    started = session_.backup_start("holdfast " + window.id, patience);
+  }
   if (!started) {
     // A start that was cancelled may have come through: the end of the session ends it.
     session_.close();
@@ -198,7 +203,8 @@ Result<std::unique_ptr<api::Hold>> PostgresqlPlugin::hold(const api::Window&, De
 
 void PostgresqlPlugin::rollback(Deadline deadline) {
   if (!std::exchange(backup_, std::nullopt)) return;
-  if (!session_.backup_stop({.deadline = deadline})) session_.close();
+  const Patience patience{.deadline = deadline};
+  if (!session_.backup_stop(patience) || !session_.unbound_silence(patience)) session_.close();
 }
 
 void PostgresqlPlugin::interrupt() {

@@ -22,6 +22,8 @@ constexpr Millis kCancelTime{60};
 constexpr Millis kDrainTime{40};
 // 15 renamed the backup functions, dropped the exclusive mode and made CHECKPOINT grantable.
 constexpr int kVersion15 = 150000;
+// 14 has idle_session_timeout.
+constexpr int kVersion14 = 140000;
 
 std::string value(const PgResult& result, int column) {
   if (PQntuples(result.get()) < 1 || PQgetisnull(result.get(), 0, column) == 1) return {};
@@ -54,10 +56,19 @@ Keywords with_session_settings(Keywords keywords) {
   keywords.emplace_back("client_encoding", "UTF8");
   // Else libpq loads and asks Kerberos first.
   keywords.emplace_back("gssencmode", "disable");
+  // A TCP connection of which the other end has vanished without a word: each side hears of it
+  // within half a minute, where the system's own settings take two hours. Unix sockets have no such
+  // thing, and there both ignore this.
+  keywords.emplace_back("keepalives_idle", "10");
+  keywords.emplace_back("keepalives_interval", "5");
+  keywords.emplace_back("keepalives_count", "4");
+  keywords.emplace_back("tcp_user_timeout", "30000");
   // What every supported version knows; an idle session must last until the thaw.
   keywords.emplace_back("options",
                         "-c statement_timeout=0 -c lock_timeout=0 "
                         "-c idle_in_transaction_session_timeout=0 "
+                        "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 "
+                        "-c tcp_keepalives_count=4 -c tcp_user_timeout=30000 "
                         "-c default_transaction_read_only=off -c search_path=pg_catalog");
   return keywords;
 }
@@ -101,6 +112,23 @@ Result<void> PostgresqlSession::outlast_the_window(const Patience& patience) {
           "OR name = 'log_statement' "
           "AND (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)",
           patience);
+  if (!set) return std::move(set).error();
+  return {};
+}
+
+Result<void> PostgresqlSession::bound_silence(Millis longest, const Patience& patience) {
+  const auto bound = std::chrono::ceil<std::chrono::seconds>(longest) + std::chrono::seconds(1);
+  return set_idle_timeout(bound, patience);
+}
+
+Result<void> PostgresqlSession::unbound_silence(const Patience& patience) {
+  return set_idle_timeout(Millis(0), patience);
+}
+
+Result<void> PostgresqlSession::set_idle_timeout(Millis timeout, const Patience& patience) {
+  if (facts_.version < kVersion14) return {};
+  auto set = ask("SELECT set_config('idle_session_timeout', $1, false)", patience,
+                 {std::to_string(timeout.count())});
   if (!set) return std::move(set).error();
   return {};
 }

@@ -68,6 +68,14 @@ class PostgresqlSession : public PostgresqlConnection {
   // backup_stop() or the end of the session, and leaves nothing on the server's disk.
   [[nodiscard]] base::Result<std::string> backup_start(const std::string& label,
                                                        const Patience& patience);
+  // From now on the server itself ends the session when it hears nothing of it for `longest`,
+  // rounded up to a second more, and the backup with it: nobody else could, once a connection has
+  // gone silent, and the server would do as if it were backed up until its next restart. Before 14
+  // no server can do that for a session; there only TCP's keepalives (with_session_settings()) end
+  // it.
+  [[nodiscard]] base::Result<void> bound_silence(base::Millis longest, const Patience& patience);
+  // As after begin(): however long it is idle.
+  [[nodiscard]] base::Result<void> unbound_silence(const Patience& patience);
   // Never waits for the archiver.
   [[nodiscard]] base::Result<BackupStop> backup_stop(const Patience& patience);
 
@@ -75,6 +83,7 @@ class PostgresqlSession : public PostgresqlConnection {
   [[nodiscard]] base::Result<PgResult> ask(const std::string& statement, const Patience& patience,
                                            const std::vector<std::string>& parameters = {});
   [[nodiscard]] base::Result<void> outlast_the_window(const Patience& patience);
+  [[nodiscard]] base::Result<void> set_idle_timeout(base::Millis timeout, const Patience& patience);
   [[nodiscard]] base::Result<void> learn_facts(const Patience& patience);
   void cancel();
 

@@ -4,6 +4,7 @@ version of the cluster that they are run on (lab/servers.py says how it is chose
 
 import getpass
 import os
+import socket
 import stat
 import time
 
@@ -17,6 +18,12 @@ ME = getpass.getuser()
 def lsn(text):
     high, low = text.strip().split("/")
     return (int(high, 16) << 32) + int(low, 16)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class PostgresqlCase(PluginCase):

@@ -3,18 +3,11 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 
 from lab import testing
-from postgresql_case import PostgresqlCase, main
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from postgresql_case import PostgresqlCase, free_port, main
 
 
 class Authority:

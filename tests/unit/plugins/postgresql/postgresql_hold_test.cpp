@@ -76,6 +76,18 @@ class BackupHold : public ScriptedSession {
     return support::answers("FROM pg_backup_stop", {"0/3000000", label_, map});
   }
 
+  // How long the session may be silent from now on; for ever, with 0.
+  static support::Statement silence(const std::string& milliseconds) {
+    return support::answers("set_config('idle_session_timeout', $1, false)", {milliseconds},
+                            {milliseconds});
+  }
+
+  static support::Statement no_silence(const std::string& milliseconds) {
+    return {"set_config('idle_session_timeout', $1, false)", {milliseconds}, [] {
+              return support::Answered{{}, "57P01", "terminating connection"};
+            }};
+  }
+
   std::unique_ptr<PostgresqlHold> hold(const support::Conversation& later) {
     support::Conversation whole{state_of_the_server()};
     whole.insert(whole.end(), later.begin(), later.end());
@@ -96,7 +108,8 @@ class BackupHold : public ScriptedSession {
 };
 
 TEST_F(BackupHold, ReportsWhatTheServerGaveAndWhereItIsKept) {
-  const auto hold = this->hold({state_of_the_server(), stop_of_the_backup("16 /space\n")});
+  const auto hold =
+      this->hold({state_of_the_server(), stop_of_the_backup("16 /space\n"), silence("0")});
   EXPECT_TRUE(hold->check(later()));
   EXPECT_TRUE(hold->release_report().position.empty());
   EXPECT_EQ(said(hold->release(later())), "ok");
@@ -112,7 +125,7 @@ TEST_F(BackupHold, ReportsWhatTheServerGaveAndWhereItIsKept) {
 }
 
 TEST_F(BackupHold, KeepsTheLabelUnderTheWindowThatTookItOver) {
-  const auto hold = this->hold({stop_of_the_backup()});
+  const auto hold = this->hold({silence("61000"), stop_of_the_backup(), silence("0")});
   EXPECT_TRUE(hold->extend({"second-window", base::Millis(60000)}, later()));
   EXPECT_EQ(said(hold->release(later())), "ok");
   EXPECT_EQ(hold->release_report().position.back().second, directory_.file("second-window"));
@@ -120,9 +133,21 @@ TEST_F(BackupHold, KeepsTheLabelUnderTheWindowThatTookItOver) {
             label_);
 }
 
+TEST_F(BackupHold, HasItsLabelAlsoWhenTheSessionFailsAfterIt) {
+  const auto hold = this->hold({stop_of_the_backup(), no_silence("0")});
+  EXPECT_EQ(said(hold->release(later())), "ok");
+  EXPECT_EQ(hold->release_report().files.size(), 1U);
+  EXPECT_FALSE(session_.usable());
+}
+
+TEST_F(BackupHold, IsRefusedToASecondWindowThatItCouldNotOutlast) {
+  const auto hold = this->hold({no_silence("61000"), stop_of_the_backup(), no_silence("0")});
+  EXPECT_FALSE(hold->extend({"second-window", base::Millis(60000)}, later()));
+}
+
 TEST_F(BackupHold, ReportsTheLabelAlsoWhenTheDiskDoesNotTakeIt) {
   ASSERT_TRUE(base::write_file(directory_.file("first-window"), "", 0600, base::Durable::kNo));
-  const auto hold = this->hold({stop_of_the_backup()});
+  const auto hold = this->hold({stop_of_the_backup(), silence("0")});
   EXPECT_EQ(said(hold->release(later())),
             "unable to keep the backup label of 'postgresql:main': unable to make directory '" +
                 directory_.file("first-window") + "': Not a directory");
@@ -131,7 +156,7 @@ TEST_F(BackupHold, ReportsTheLabelAlsoWhenTheDiskDoesNotTakeIt) {
 }
 
 TEST_F(BackupHold, ReportsNoFilesThatTheRecordHasNoRoomFor) {
-  const auto hold = this->hold({stop_of_the_backup(std::string(20000, 'x') + "\n")});
+  const auto hold = this->hold({stop_of_the_backup(std::string(20000, 'x') + "\n"), silence("0")});
   EXPECT_EQ(said(hold->release(later())), "ok");
   EXPECT_TRUE(hold->release_report().files.empty());
 }

@@ -107,6 +107,20 @@ TEST_F(SessionTest, NamesTheFunctionsAsTheyAreCalledSince15) {
   }
 }
 
+TEST_F(SessionTest, LetsTheServerEndASilentSessionAMomentAfterTheBound) {
+  const std::string statement = "set_config('idle_session_timeout', $1, false)";
+  play("14.11", kOldFacts, {},
+       {answers(statement, {"3000"}, {"3000"}), answers(statement, {"0"}, {"0"})});
+  EXPECT_TRUE(session_.bound_silence(1001ms, soon()));
+  EXPECT_TRUE(session_.unbound_silence(soon()));
+}
+
+TEST_F(SessionTest, AsksNoServerBefore14ForWhatItDoesNotKnow) {
+  play("13.14", kOldFacts, {}, {});
+  EXPECT_TRUE(session_.bound_silence(1s, soon()));
+  EXPECT_TRUE(session_.unbound_silence(soon()));
+}
+
 TEST_F(SessionTest, HasAStatementCancelledThatIsNotAnsweredInTime) {
   std::promise<void> cancelled;
   const auto seen = cancelled.get_future().share();
