@@ -12,6 +12,7 @@ What is demanded of every case, whatever the fault:
 """
 
 import os
+import subprocess
 import time
 
 from faults import faults, steps
@@ -44,8 +45,8 @@ class Case:
             self._judge_statuses(rig)
             self._judge_traces(rig)
             self._judge_usable(rig)
-        except (Violation, TimeoutError, RuntimeError, OSError, qga.AgentError,
-                qga.AgentTimeout) as error:
+        except (Violation, TimeoutError, RuntimeError, OSError, subprocess.SubprocessError,
+                qga.AgentError, qga.AgentTimeout) as error:
             self._violated(f"{type(error).__name__}: {error}")
         return self.problems
 
@@ -112,9 +113,9 @@ class Case:
             self._violated(f"thaw: status {got[1]}, not one of {thaw}: {rig.outcome.get('thaw')}")
         if hasattr(self.fault, "expected_direct"):
             for verb, status in rig.direct:
-                if status not in self.fault.expected_direct(self.step):
-                    self._violated(f"the direct {verb}: status {status}, not one of "
-                                   f"{self.fault.expected_direct(self.step)}")
+                expected = self.fault.expected_direct(rig.kind, self.step)
+                if status not in expected:
+                    self._violated(f"the direct {verb}: status {status}, not one of {expected}")
         if got == (0, 0) and rig.intrusion is not None:
             self._violated(f"verdict 0 for a window that was not held: {rig.intrusion}")
 
@@ -133,12 +134,19 @@ class Case:
             if self.fault.name in ("server-killed", "server-stopped"):
                 rig.kind.cont()
                 rig.kind.ensure_running()
-            rig.kind.prove_unlocked(self.fault.lock_bound + (MAX_HOLD if self._owes_dead_man(rig)
-                                                             else 0))
+            rig.kind.prove_unlocked(self._lock_bound(rig))
             rig.neighbours.wait_unlocked(5)
         except Exception as error:  # whatever a client of whatever engine has to say
             self._violated(f"a lock was left after {time.monotonic() - begin:.1f} s: {error}; "
                            f"{rig.target_view()}")
+
+    def _lock_bound(self, rig):
+        bound = self.fault.lock_bound
+        if self._owes_dead_man(rig):
+            bound += MAX_HOLD
+        if self.fault.leaves_no_service:
+            bound = max(bound, rig.kind.outlives_service + SLACK)
+        return bound
 
     def _owes_dead_man(self, rig):
         """Nobody told the service that the window is over."""

@@ -13,7 +13,9 @@ and what it knows about the lock by itself - the oracle, which asks neither hold
 import contextlib
 import os
 import signal
+import subprocess
 
+from faults.rig import MAX_HOLD
 from lab import redis_servers, servers
 from lab.agent_rig import await_true
 from lab.fake_database import Database
@@ -41,6 +43,10 @@ class Kind:
     on_disk = False
     # Does the server end sessions of which it hears no more? Else the connection's own end has to.
     bounds_itself = False
+    # Does the release write to the disk, as a backup's label has to be?
+    keeps_on_disk = False
+    # How long the lock may last, in seconds, if the service is killed and no other one comes.
+    outlives_service = 0
 
     def __init__(self, directory):
         self.directory = directory
@@ -111,25 +117,29 @@ class Mysql(Sql):
         self.server.run(f"KILL {session}", timeout=10)
 
     def window_begins(self):
-        self._writer = self.server.session()
-        self._writer.send("INSERT INTO shop.t VALUES (1)")
+        try:
+            self._writer = self.server.session()
+            self._writer.send("INSERT INTO shop.t VALUES (1)")
+        except (servers.ServerError, OSError):
+            self.window_over()  # no server, no writers
 
     def window_ends(self):
         """A writer that began right after the freeze's answer still waits; or, if its session went
         with the server, a new one has to."""
         try:
-            if self._writer.blocked_for(BLOCKED):
-                return None
-            return "a writer's commit got through"
-        except servers.ServerError:
+            if self._writer is not None:
+                if self._writer.blocked_for(BLOCKED):
+                    return None
+                return "a writer's commit got through"
+        except (servers.ServerError, OSError):
             pass
         finally:
-            self._writer.close()
+            self.window_over()
         try:
             with self.server.session() as again:
                 again.send("INSERT INTO shop.t VALUES (2)")
                 return None if again.blocked_for(4 * BLOCKED) else "a later writer got through"
-        except servers.ServerError:
+        except (servers.ServerError, OSError):
             return None  # no server, no writers
 
     def window_over(self):
@@ -146,10 +156,12 @@ class PostgreSql(Sql):
     name = plugin = "postgresql"
     locks = False
 
-    def __init__(self, directory, filesystem, mode="checkpoint"):
+    mode = "checkpoint"
+    options = ()
+
+    def __init__(self, directory, filesystem):
         super().__init__(directory)
-        self.mode = mode
-        self.server = servers.PostgreSql(parent=filesystem.mount_point)
+        self.server = servers.PostgreSql(parent=filesystem.mount_point, options=self.options)
         self.server.start()
         self.server.allow("local all all peer map=test")
         self.server.reload()
@@ -196,11 +208,54 @@ class PostgreSql(Sql):
         self.server.run("INSERT INTO t VALUES (0)", timeout=seconds)
 
 
+class PostgreSqlBackup(PostgreSql):
+    """What is held is a backup that is going on. No view shows it, but the log does: a server that
+    has full_page_writes off writes whole pages all the same while it is backed up."""
+
+    name = "postgresql-backup"
+    keeps_on_disk = True
+    mode = "backup"
+    options = ("-c", "full_page_writes=off", "-c", "autovacuum=off")
+    bounds_itself = True
+
+    _PAGE = 7000
+    # Changes the page for the first time after a checkpoint, and says by how much the log grew.
+    _PROBE = ("CHECKPOINT; SELECT pg_current_wal_insert_lsn() AS before \\gset\n"
+              "DO $$ BEGIN PERFORM n FROM page FOR UPDATE; END $$;"
+              "SELECT pg_current_wal_insert_lsn() - :'before'")
+
+    def __init__(self, directory, filesystem):
+        super().__init__(directory, filesystem)
+        self.server.run("CREATE TABLE page (n int, filler text);"
+                        "ALTER TABLE page ALTER filler SET STORAGE plain;"
+                        f"INSERT INTO page VALUES (1, repeat('x', {self._PAGE}))")
+        if self.backed_up():
+            raise servers.ServerError("the probe for a backup says that there always is one")
+
+    def backed_up(self, seconds=10):
+        return int(self.server.run(self._PROBE, timeout=seconds)[-1]) > self._PAGE
+
+    def window_ends(self):
+        gone = super().window_ends()
+        if gone:
+            return gone
+        try:
+            return None if self.backed_up(2) else "no backup was going on"
+        except (servers.ServerError, subprocess.TimeoutExpired):
+            return None  # no server, no writers
+
+    def prove_unlocked(self, seconds):
+        super().prove_unlocked(seconds)
+        await_true(lambda: not self.backed_up(), "the end of the backup", seconds)
+
+
 class Redis(Sql):
-    """The pause is the server's, with a bound of its own: max-hold and ten seconds."""
+    """The pause is the server's, with a bound of its own: max-hold and ten seconds. The next service
+    ends it, as holdfast-redis(8) says."""
 
     name = plugin = "redis"
     bounds_itself = True
+    outlives_service = MAX_HOLD + 10
 
     def __init__(self, directory, filesystem):
         super().__init__(directory)
@@ -217,15 +272,19 @@ class Redis(Sql):
         self.server.run("CLIENT", "KILL", "ID", session)
 
     def window_begins(self):
-        self._writer = self.server.session()
-        self._writer.send("SET", "window", "1")
+        try:
+            self._writer = self.server.session()
+            self._writer.send("SET", "window", "1")
+        except (servers.ServerError, OSError):
+            self.window_over()  # no server, no writers
 
     def window_ends(self):
         try:
-            if self._writer.blocked_for(BLOCKED):
-                return None
-            self._writer.finish(1)
-            return "a writer's SET got through"
+            if self._writer is not None:
+                if self._writer.blocked_for(BLOCKED):
+                    return None
+                self._writer.finish(1)
+                return "a writer's SET got through"
         except (servers.ServerError, OSError):
             pass
         finally:
@@ -384,4 +443,4 @@ class Fake(Kind):
             self.database.close()
 
 
-ALL = {kind.name: kind for kind in (Mysql, PostgreSql, Redis, Exec, Fake)}
+ALL = {kind.name: kind for kind in (Mysql, PostgreSql, PostgreSqlBackup, Redis, Exec, Fake)}

@@ -39,7 +39,7 @@ def missing():
     return None
 
 
-def _die_with_parent():
+def die_with_parent():
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
@@ -116,7 +116,7 @@ class Rig:
         with open(self.path(log), "ab") as output:
             process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output,
                                        stderr=subprocess.STDOUT, cwd="/", env=environment,
-                                       preexec_fn=_die_with_parent)
+                                       preexec_fn=die_with_parent)
         self._processes.append(process)
         return process
 
