@@ -215,8 +215,8 @@ class DaemonTerminated(Fault):
             return {20, 21}, {0}
         if step == "answer":
             return {0}, {33}
-        if step == "record":
-            # Its turn comes when the disk has taken the record, and the freeze has been answered.
+        if step in ("hold-after", "record"):
+            # Its turn may come when all is held and recorded, and the freeze has been answered.
             return {0, 20, 21}, {0, 33}
         if step in BEFORE:
             return {20, 21}, {0}
