@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -33,6 +34,9 @@ constexpr seconds kRequestTime{2};
 constexpr seconds kReplyTime{2};
 // For thawing what a client that went away has left.
 constexpr seconds kUndoTime{10};
+// A client in a hurry may leave no time at all for a `thaw`; a program that is killed before it has
+// done anything has not been told.
+constexpr seconds kLeastThawTime{2};
 
 // Turns the end of a connection into a stop request, for as long as it lives.
 class HangupWatcher {
@@ -166,7 +170,8 @@ Result<std::string> ExecdSession::perform(const ExecRequest& request, const std:
     if (!began_) {
       if (auto owed = executor_->owe_all(); !owed) return std::move(owed).error();
     }
-    done = executor_->thaw(Call{.window = request.window, .deadline = deadline, .stop = {}});
+    const Deadline end(std::max(deadline.at(), Deadline::in(kLeastThawTime).at()));
+    done = executor_->thaw(Call{.window = request.window, .deadline = end, .stop = {}});
   } else {
     window_ = request.window;
     if (request.verb != ExecVerb::kProbe) began_ = true;

@@ -6,7 +6,8 @@
 // The client says which resource and which verb; what runs is read here, from the resource file
 // that root alone can write, and every program is checked before it is run (trust.h).
 //
-// A request is given up when the client goes away, except `thaw`: that always runs to its end.
+// A request is given up when the client goes away, except `thaw`: that always runs to its end, and
+// has two seconds for it even if the client could not wait for so long.
 //
 // Threads: run() blocks its thread until the connection ends.
 #pragma once

@@ -126,6 +126,20 @@ TEST_F(ExecExecd, ThawsWhenTheClientGoesAway) {
   EXPECT_EQ(journal_of(2), (Lines{"hold freeze", "hold thaw"}));
 }
 
+TEST_F(ExecExecd, TellsThawAlsoToThoseForWhomTheClientHasNoTime) {
+  // Slower than the client, which is gone when the program says that it has begun.
+  resource("queue", "as-root = yes\nprogram = " +
+                        script("hold", "[ $1 != thaw ] || sleep 0.3; : >" + path("ended.$1")) +
+                        "\n");
+  auto executor = client();
+  ASSERT_TRUE(executor->freeze(call()));
+  EXPECT_FALSE(executor->thaw(call(Millis{1})));
+  executor.reset();
+  stop();
+  EXPECT_EQ(journal(), (Lines{"hold freeze", "hold thaw"}));
+  EXPECT_TRUE(std::filesystem::exists(path("ended.thaw")));
+}
+
 TEST_F(ExecExecd, KillsTheFreezeOfAClientThatGoesAwayAndThawsIt) {
   resource("queue",
            "as-root = yes\nprogram = " + script("hold", "[ $1 = thaw ] || sleep 60") + "\n");
