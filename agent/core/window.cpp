@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
+#include <iterator>
 #include <map>
 #include <stdexcept>
 #include <utility>
@@ -294,6 +295,19 @@ std::optional<Error> Window::judge_release(const Resource& resource) {
   return error;
 }
 
+std::vector<Resource*> Window::busy_ones(const std::vector<Resource*>& resources) {
+  std::vector<Resource*> busy;
+  std::copy_if(resources.begin(), resources.end(), std::back_inserter(busy),
+               [](const Resource* resource) { return !resource->finished(); });
+  return busy;
+}
+
+void Window::begin_let_go(const std::vector<Resource*>& resources, base::MonoTime end) {
+  for (Resource* resource : resources) {
+    if (resource->finished() && resource->is_in_window()) resource->begin_let_go(Deadline(end));
+  }
+}
+
 Result<void> Window::let_go(base::MonoTime end, base::Millis grace) {
   std::optional<Error> failure;
   auto groups_left = groups();
@@ -303,14 +317,15 @@ Result<void> Window::let_go(base::MonoTime end, base::Millis grace) {
     groups_left.pop_back();
     const auto now = std::chrono::steady_clock::now();
     const auto fair = now + std::max<std::chrono::steady_clock::duration>(end - now, grace) / share;
-    // A call that is still going on comes first: two at once is more than a plugin bears.
-    (void)await_calls(group, bell_, {now, grace, {}, false});
-    for (Resource* resource : group) {
-      if (resource->finished() && resource->is_in_window()) {
-        resource->begin_let_go(Deadline(fair));
-      }
-    }
-    const Awaited awaited = await_calls(group, bell_, {fair, grace, {}, false});
+    // A call that is still going on comes first: two at once is more than a plugin bears. But
+    // nobody else waits for it, since it may never come back.
+    const std::vector<Resource*> busy = busy_ones(group);
+    begin_let_go(group, fair);
+    (void)await_calls(busy, bell_, {now, grace, {}, false});
+    const auto end_of_late = std::max(fair, std::chrono::steady_clock::now() + grace);
+    begin_let_go(busy, end_of_late);
+    const Awaited awaited =
+        await_calls(group, bell_, {busy.empty() ? fair : end_of_late, grace, {}, false});
     stuck_ = stuck_ || !awaited.stuck.empty();
     for (Resource* resource : group) {
       ResourceRecord& entry = entry_of(*resource);

@@ -76,6 +76,10 @@ class Window {
                                                 const Awaited& awaited);
   [[nodiscard]] std::optional<base::Error> judge_release(const Resource& resource);
   [[nodiscard]] api::Window described() const { return {record_.id, max_hold_}; }
+  // Those of which a call is going on.
+  [[nodiscard]] static std::vector<Resource*> busy_ones(const std::vector<Resource*>& resources);
+  // Of those that are in the window, with nothing going on.
+  static void begin_let_go(const std::vector<Resource*>& resources, base::MonoTime end);
   // Into the record: what the end of a hold has brought to light.
   void note_release(const Resource& resource);
   void describe(const base::Clock& clock, std::uint64_t sequence);

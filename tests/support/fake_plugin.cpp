@@ -114,6 +114,13 @@ bool FakeServer::is_locked() const {
   return locked_;
 }
 
+std::optional<base::Millis> FakeServer::time_given(FakeCall call) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = time_given_.find(call);
+  if (found == time_given_.end()) return std::nullopt;
+  return found->second;
+}
+
 bool FakeServer::is_connected() const {
   const std::lock_guard lock(mutex_);
   return client_.valid() && server_.valid();
@@ -140,6 +147,7 @@ Result<void> FakeServer::perform(FakeCall call, Deadline deadline, const std::st
   {
     const std::lock_guard lock(mutex_);
     if (std::exchange(busy_, true)) throw std::logic_error("two calls at once");
+    time_given_[call] = deadline.remaining();
     if (const auto found = script_.find(call); found != script_.end()) ending = found->second;
   }
   Result<void> outcome;

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "api/plugin.h"
@@ -54,6 +55,8 @@ class FakeServer {
 
   [[nodiscard]] bool is_locked() const;
   [[nodiscard]] bool is_connected() const;
+  // How long the last such call was given when it came; nothing if none has come.
+  [[nodiscard]] std::optional<base::Millis> time_given(FakeCall call) const;
   [[nodiscard]] const std::string& name() const { return name_; }
 
  private:
@@ -74,6 +77,7 @@ class FakeServer {
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::map<FakeCall, FakeEnding> script_;
+  std::map<FakeCall, base::Millis> time_given_;
   bool busy_ = false;
   bool locked_ = false;
   bool interrupted_ = false;
