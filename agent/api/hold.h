@@ -94,6 +94,14 @@ class Hold {
   // succeed.
   [[nodiscard]] virtual base::Result<void> release(base::Deadline deadline) = 0;
 
+  // release() for a window that ends because the service is told to end: its thaw is still to come,
+  // so the disks may be frozen. What waits for one of them cannot be called back, and would keep
+  // the whole process from its end; so nothing is written, and what only a disk could keep is given
+  // up. Either of the two ends the hold.
+  [[nodiscard]] virtual base::Result<void> abandon(base::Deadline deadline) {
+    return release(deadline);
+  }
+
   // What release() has found out, be it that it failed in the end. Empty before. Doesn't block.
   [[nodiscard]] virtual ReleaseReport release_report() const { return {}; }
 };

@@ -339,7 +339,9 @@ void Coordinator::thaw_filesystems() {
 
 void Coordinator::let_go() {
   const PhaseTimer phase(window_->record(), world_.clock, "release");
-  auto released = window_->let_go(budget_end_ - 3 * grace_, grace_);
+  const auto disks =
+      state_ == State::kStopping ? Resource::Disks::kMaybeFrozen : Resource::Disks::kThawed;
+  auto released = window_->let_go(budget_end_ - 3 * grace_, grace_, disks);
   if (window_->is_stuck()) must_end_ = true;
   if (released) return;
   failure_ = failure_ ? std::move(*failure_).also(std::move(released).error())
@@ -394,7 +396,8 @@ void Coordinator::report() {
 
 void Coordinator::settle() {
   if (is_open(state_)) return;
-  if (std::exchange(disarm_owed_, false)) {
+  // After a stop in the window nobody has thawed yet, and perhaps nobody will but the dead-man.
+  if (state_ != State::kInterrupted && std::exchange(disarm_owed_, false)) {
     if (auto disarmed = world_.filesystems.disarm(Deadline::in(1s)); !disarmed) {
       world_.log.warn("{}, continuing", disarmed.error().one_line());
     }

@@ -399,11 +399,13 @@ Result<void> Resource::check(Deadline deadline) {
   return {};
 }
 
-Result<void> Resource::let_go(Deadline deadline) {
+Result<void> Resource::let_go(Deadline deadline, Disks disks) {
   Result<void> released;
   if (hold_) {
     const CallTimer timer(clock_, times_.release);
-    released = guarded(traits_.name, "release()", [&] { return hold_->release(deadline); });
+    released = guarded(traits_.name, "release()", [&] {
+      return disks == Disks::kThawed ? hold_->release(deadline) : hold_->abandon(deadline);
+    });
     released_at_ = clock_.now();
     guarded_quietly([&] { release_report_ = hold_->release_report(); });
     guarded_quietly([&] { hold_.reset(); });
@@ -458,15 +460,16 @@ void Resource::begin_take_over(const api::Window& window, Deadline deadline) {
   });
 }
 
-void Resource::begin_let_go(Deadline deadline) {
-  begin(deadline, [this, deadline](const std::stop_token&) { return let_go(deadline); });
+void Resource::begin_let_go(Deadline deadline, Disks disks) {
+  begin(deadline,
+        [this, deadline, disks](const std::stop_token&) { return let_go(deadline, disks); });
 }
 
 void Resource::begin_check_and_let_go(Deadline check_by, Deadline let_go_by) {
   forget_check();
   begin(let_go_by, [this, check_by, let_go_by](const std::stop_token&) {
     (void)note_check(check_by);
-    return let_go(let_go_by);
+    return let_go(let_go_by, Disks::kThawed);
   });
 }
 

@@ -41,6 +41,9 @@ class Resource {
     std::int64_t order = 0;
   };
 
+  // In which state a hold is let go: see Hold::abandon().
+  enum class Disks { kThawed, kMaybeFrozen };
+
   enum class Health { kConnecting, kReady, kUnready, kHeld, kLost };
 
   struct View {
@@ -71,7 +74,7 @@ class Resource {
   // The same, and the hold goes on for `window`.
   void begin_take_over(const api::Window& window, base::Deadline deadline);
   // Ends the resource's part in the window: releases what is held, rolls back what is prepared.
-  void begin_let_go(base::Deadline deadline);
+  void begin_let_go(base::Deadline deadline, Disks disks);
   // Both in one call, whatever the check says: nobody's writes wait for another resource's check.
   // The outcome is the release's; check_outcome() has the other.
   void begin_check_and_let_go(base::Deadline check_by, base::Deadline let_go_by);
@@ -124,7 +127,7 @@ class Resource {
   // A plugin that broke its contract may have left anything locked: the end of its sessions ends
   // that, too.
   void give_up_session(const base::Error& problem);
-  [[nodiscard]] base::Result<void> let_go(base::Deadline deadline);
+  [[nodiscard]] base::Result<void> let_go(base::Deadline deadline, Disks disks);
   void note_unready(base::Error problem);
   void wake() const;
   [[nodiscard]] base::Error lost_error() const;

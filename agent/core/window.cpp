@@ -137,7 +137,8 @@ Result<void> Window::judge(const std::vector<Resource*>& called, const Awaited& 
     if (!resource->traits().required) {
       survived_.push_back(std::move(error));
       // Rolled back while the others go on; let_go() waits for it.
-      if (resource->finished()) resource->begin_let_go(Deadline::in(std::chrono::seconds(1)));
+      if (resource->finished())
+        resource->begin_let_go(Deadline::in(std::chrono::seconds(1)), Resource::Disks::kThawed);
     } else if (cause.code() == ErrorCode::kCancelled) {
       // Stopped because another one failed: beside that one, not news.
       add(consequence, std::move(error));
@@ -302,13 +303,15 @@ std::vector<Resource*> Window::busy_ones(const std::vector<Resource*>& resources
   return busy;
 }
 
-void Window::begin_let_go(const std::vector<Resource*>& resources, base::MonoTime end) {
+void Window::begin_let_go(const std::vector<Resource*>& resources, base::MonoTime end,
+                          Resource::Disks disks) {
   for (Resource* resource : resources) {
-    if (resource->finished() && resource->is_in_window()) resource->begin_let_go(Deadline(end));
+    if (resource->finished() && resource->is_in_window())
+      resource->begin_let_go(Deadline(end), disks);
   }
 }
 
-Result<void> Window::let_go(base::MonoTime end, base::Millis grace) {
+Result<void> Window::let_go(base::MonoTime end, base::Millis grace, Resource::Disks disks) {
   std::optional<Error> failure;
   auto groups_left = groups();
   while (!groups_left.empty()) {
@@ -320,10 +323,10 @@ Result<void> Window::let_go(base::MonoTime end, base::Millis grace) {
     // A call that is still going on comes first: two at once is more than a plugin bears. But
     // nobody else waits for it, since it may never come back.
     const std::vector<Resource*> busy = busy_ones(group);
-    begin_let_go(group, fair);
+    begin_let_go(group, fair, disks);
     (void)await_calls(busy, bell_, {now, grace, {}, false});
     const auto end_of_late = std::max(fair, std::chrono::steady_clock::now() + grace);
-    begin_let_go(busy, end_of_late);
+    begin_let_go(busy, end_of_late, disks);
     const Awaited awaited =
         await_calls(group, bell_, {busy.empty() ? fair : end_of_late, grace, {}, false});
     stuck_ = stuck_ || !awaited.stuck.empty();

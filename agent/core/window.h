@@ -56,7 +56,8 @@ class Window {
   [[nodiscard]] base::Result<void> verify_and_let_go(const Patience& patience,
                                                      base::MonoTime let_go_by);
   // kReleaseFailed if any of them reports an error; all have been tried.
-  [[nodiscard]] base::Result<void> let_go(base::MonoTime end, base::Millis grace);
+  [[nodiscard]] base::Result<void> let_go(base::MonoTime end, base::Millis grace,
+                                          Resource::Disks disks);
 
   // The same locks under a new record; the old record is returned.
   [[nodiscard]] WindowRecord renew(std::uint64_t sequence);
@@ -79,7 +80,8 @@ class Window {
   // Those of which a call is going on.
   [[nodiscard]] static std::vector<Resource*> busy_ones(const std::vector<Resource*>& resources);
   // Of those that are in the window, with nothing going on.
-  static void begin_let_go(const std::vector<Resource*>& resources, base::MonoTime end);
+  static void begin_let_go(const std::vector<Resource*>& resources, base::MonoTime end,
+                           Resource::Disks disks);
   // Into the record: what the end of a hold has brought to light.
   void note_release(const Resource& resource);
   void describe(const base::Clock& clock, std::uint64_t sequence);

@@ -137,6 +137,15 @@ Result<void> PostgresqlHold::release(Deadline deadline) {
       .with_hint("the snapshot restores without it; only archived WAL can't be applied to it");
 }
 
+Result<void> PostgresqlHold::abandon(Deadline deadline) {
+  // The server writes when a backup stops; when the session ends, it only gives it up.
+  if (backup_ && !released_) {
+    session_.close();
+    backup_.reset();
+  }
+  return release(deadline);
+}
+
 Result<void> PostgresqlHold::keep(const BackupStop& stop, Deadline deadline) {
   report_.position = {{"backup-stop-lsn", stop.lsn}};
   if (!stop.wal_file.empty()) report_.position.emplace_back("backup-stop-wal-file", stop.wal_file);

@@ -50,6 +50,8 @@ class PostgresqlHold final : public api::Hold {
   [[nodiscard]] base::Result<void> extend(const api::Window& window,
                                           base::Deadline deadline) override;
   [[nodiscard]] base::Result<void> release(base::Deadline deadline) override;
+  // Without the label: what gave up the backup is no base of anything.
+  [[nodiscard]] base::Result<void> abandon(base::Deadline deadline) override;
   [[nodiscard]] api::ReleaseReport release_report() const override { return report_; }
 
  private:

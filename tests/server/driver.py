@@ -133,6 +133,9 @@ class Driver:
     def release(self, ms=5000):
         return self.tell(f"release {ms}")
 
+    def abandon(self, ms=5000):
+        return self.tell(f"abandon {ms}")
+
     def rollback(self, ms=5000):
         return self.tell(f"rollback {ms}")
 

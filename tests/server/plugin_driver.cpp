@@ -97,7 +97,8 @@ class Driver {
   }
 
   Json timed(const std::string& verb, Millis allowed) {
-    if ((verb == "check" || verb == "extend" || verb == "release") && hold_ == nullptr)
+    if ((verb == "check" || verb == "extend" || verb == "release" || verb == "abandon") &&
+        hold_ == nullptr)
       return {{"ok", false}};
     const Deadline deadline = Deadline::in(allowed);
     if (verb == "probe") {
@@ -136,6 +137,10 @@ class Driver {
       if (!done) return answer_for(done.error());
       const api::ReleaseReport report = hold_->release_report();
       return {{"ok", true}, {"position", pairs(report.position)}, {"files", pairs(report.files)}};
+    }
+    if (verb == "abandon") {
+      const auto done = hold_->abandon(deadline);
+      return done ? Json{{"ok", true}} : answer_for(done.error());
     }
     if (verb == "rollback") {
       plugin_->rollback(deadline);

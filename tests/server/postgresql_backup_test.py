@@ -67,6 +67,20 @@ class Backup(PostgresqlCase):
         plugin.freeze()
         plugin.release()
 
+    def test_an_abandoned_backup_ends_and_nothing_is_written(self):
+        plugin = self.plugin(mode="backup")
+        session = int(plugin.probe().identity["session_id"])
+        plugin.freeze()
+        plugin.abandon()
+        self.assertFalse(os.path.exists(plugin.state), "a label was kept")
+        self.await_true(lambda: not os.path.exists(f"/proc/{session}"), "the session has ended")
+        plugin.release()
+        self.assertFalse(os.path.exists(plugin.state), "a label was kept")
+        plugin.freeze()
+        plugin.check()
+        plugin.release()
+        self.assertTrue(os.listdir(plugin.state))
+
     def test_only_the_newest_labels_are_kept(self):
         plugin = self.plugin(mode="backup", labels_kept=3)
         for number in range(8):

@@ -270,6 +270,11 @@ class FakeHold final : public api::Hold {
     return done;
   }
 
+  [[nodiscard]] Result<void> abandon(Deadline deadline) override {
+    server_->log_.add(server_->name_ + " abandon");
+    return release(deadline);
+  }
+
   [[nodiscard]] api::ReleaseReport release_report() const override { return report_; }
 
  private:

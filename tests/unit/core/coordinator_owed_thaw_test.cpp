@@ -148,6 +148,30 @@ TEST_F(CoordinatorOwedThaw, AfterAStopOfTheDaemonIsForTheNextOneToRefuse) {
   EXPECT_EQ(thaw().error().code(), ErrorCode::kDaemonRestarted);
 }
 
+TEST_F(CoordinatorOwedThaw, AfterAStopKeepsTheDeadManOfTheFilesystemsUntilItComes) {
+  add("a");
+  ASSERT_EQ(said(freeze()), "ok");
+  coordinator().stop();
+  EXPECT_TRUE(filesystems_.is_armed());
+  crash();
+  EXPECT_TRUE(filesystems_.is_armed());
+  EXPECT_EQ(thaw().error().code(), ErrorCode::kDaemonRestarted);
+  coordinator().settle();
+  EXPECT_FALSE(filesystems_.is_armed());
+}
+
+TEST_F(CoordinatorOwedThaw, AfterAStopLeavesTheDisksAlone) {
+  add("a");
+  ASSERT_EQ(said(freeze()), "ok");
+  coordinator().stop();
+  EXPECT_EQ(calls_.count("fake:a abandon"), 1U);
+  EXPECT_EQ(locked(), Names{});
+  ASSERT_FALSE(thaw());
+  ASSERT_EQ(said(freeze()), "ok");
+  ASSERT_EQ(said(thaw()), "ok");
+  EXPECT_EQ(calls_.count("fake:a abandon"), 1U) << "the disks of an ordinary thaw are thawed";
+}
+
 TEST_F(CoordinatorOwedThaw, AfterAStopIsWhatTheDiskHearsOfTheWindow) {
   add("a");
   ASSERT_EQ(said(freeze()), "ok");

@@ -98,7 +98,7 @@ TEST_F(ResourceTest, NotesALostHoldAtOnce) {
   server_->close_session();
   await_health(Resource::Health::kLost);
   EXPECT_TRUE(resource_.lost_at());
-  resource_.begin_let_go(base::Deadline::in(5s));
+  resource_.begin_let_go(base::Deadline::in(5s), Resource::Disks::kThawed);
   EXPECT_TRUE(outcome());
   EXPECT_FALSE(resource_.is_in_window());
 }
