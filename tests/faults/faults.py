@@ -85,6 +85,9 @@ class ServerKilled(Fault):
         rig.kind.after_kill()
 
     def expected(self, kind, step):
+        if step in PREPARED and kind.session_survives_server:
+            # What answers the hold is an orphan; it is told at the thaw that it was none.
+            return {0, 21, 22}, {0, 30}
         freeze, thaw = lost(step, early=(21, 22))
         return (freeze - {0} if step == "idle" and kind.name != "exec" else freeze), thaw
 
@@ -163,7 +166,12 @@ class DiskFull(Fault):
                     size >>= 1
 
     def expected(self, kind, step):
-        return ({21}, {0}) if step not in ("answer", *WINDOW, *AFTER) else WHOLE
+        if step not in ("answer", *WINDOW, *AFTER):
+            return {21}, {0}
+        # What a release has to keep finds no place, where it is yet to come.
+        if kind.keeps_on_disk and step in ("answer", "thaw-begin", "verify", "release-before"):
+            return {0}, {32}
+        return WHOLE
 
 
 class DaemonKilled(Fault):

@@ -43,6 +43,8 @@ class Kind:
     on_disk = False
     # Does the server end sessions of which it hears no more? Else the connection's own end has to.
     bounds_itself = False
+    # Does a process of its own serve each session, and go on for a moment when the server is killed?
+    session_survives_server = False
     # Does the release write to the disk, as a backup's label has to be?
     keeps_on_disk = False
     # How long the lock may last, in seconds, if the service is killed and no other one comes.
@@ -155,6 +157,7 @@ class Mysql(Sql):
 class PostgreSql(Sql):
     name = plugin = "postgresql"
     locks = False
+    session_survives_server = True
 
     mode = "checkpoint"
     options = ()
