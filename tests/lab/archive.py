@@ -16,6 +16,10 @@ SUITE = "bookworm"
 # Debian's unstable has neither.
 _WITHOUT_UPDATES = ("sid",)
 
+# Ubuntu has servers that no release of Debian has.
+UBUNTU = ("jammy", "noble")
+_UBUNTU_ARCHIVE = "http://archive.ubuntu.com/ubuntu"
+
 
 def _one_line_sources(text):
     for line in text.splitlines():
@@ -64,6 +68,12 @@ def sources(suite=SUITE):
     return lines
 
 
+def ubuntu_sources(suite, keyring):
+    """The same for a release of Ubuntu; `keyring` is the file with its archive's keys."""
+    return [f"deb [signed-by={keyring}] {_UBUNTU_ARCHIVE} {suite}{part} main"
+            for part in ("", "-updates")]
+
+
 def _apt_options():
     """How this machine's apt reaches its mirror: what a proxy or an archive of old days needs."""
     kept = []
@@ -73,13 +83,14 @@ def _apt_options():
     return kept
 
 
-def mmdebstrap(work, tree, packages, options, suite=SUITE):
-    """Makes a tree of these packages; `work` is a directory for the files that say from where."""
+def mmdebstrap(work, tree, packages, options, suite=SUITE, lines=None):
+    """Makes a tree of these packages; `work` is a directory for the files that say from where:
+    `lines` of apt sources, or what sources() says of the suite."""
     apt_options = os.path.join(work, "apt.conf")
     with open(apt_options, "w", encoding="utf-8") as file:
         file.write("\n".join(_apt_options()) + "\n")
     source_list = os.path.join(work, "sources.list")
     with open(source_list, "w", encoding="utf-8") as file:
-        file.write("\n".join(sources(suite)) + "\n")
+        file.write("\n".join(lines or sources(suite)) + "\n")
     return cache.run(["mmdebstrap", "--mode=root", f"--include={','.join(packages)}",
                       f"--aptopt={apt_options}", *options, suite, tree, source_list])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The servers of other Debian releases: roots to be used as `Installation(root)`.
+"""The servers of other releases: roots to be used as `Installation(root)`.
 
 A root is a tree of files: a release's server packages and what they depend on, extracted, nothing
 set up; made once and kept (cache.py). It is of use in a mount namespace that shares the temporary
@@ -20,9 +20,11 @@ import tempfile
 
 from . import archive, cache
 
-# The servers by the release that has them. Debian has none of PostgreSQL 14 and 16.
+# The servers by the release that has them. PostgreSQL 14 and 16 are Ubuntu's alone.
 PACKAGES = {
     "bullseye": ["postgresql-13"],
+    "jammy": ["postgresql-14"],
+    "noble": ["postgresql-16"],
     "trixie": ["mariadb-server-core", "mariadb-client-core", "postgresql-17", "valkey-server",
                "valkey-tools"],
     # with all that the plugin is built with: it is the release with Oracle's client library, too
@@ -66,8 +68,16 @@ def missing(release):
     try:
         Root(release)
     except RuntimeError as error:
-        return f"unable to make a root of Debian {release}: {error}"
+        return f"unable to make a root of {release}: {error}"
     return None
+
+
+def _sources(release):
+    if release not in archive.UBUNTU:
+        return archive.sources(release)
+    # Debian 12 does not have the keys of Ubuntu's archive, 13 does: so they are as sure as it is.
+    keys = Root("trixie", ["ubuntu-archive-keyring"]).tree
+    return archive.ubuntu_sources(release, keys + "/usr/share/keyrings/ubuntu-archive-keyring.gpg")
 
 
 class Root:
@@ -76,10 +86,11 @@ class Root:
 
     def __init__(self, release, packages=None):
         packages = [*(packages or PACKAGES[release]), *_TOOLS]
-        recipe = [packages, archive.sources(release), inspect.getsource(_build),
+        sources = _sources(release)
+        recipe = [packages, sources, inspect.getsource(_build),
                   _UNUSED, _PLACES, _SHARED_FILES]
         self.tree = cache.made_once(f"root-{release}-{cache.key(recipe)}",
-                                    lambda work, out: _build(work, out, release, packages),
+                                    lambda work, out: _build(work, out, release, packages, sources),
                                     _MINIMUM_FREE)
 
     def within(self, argv, shared=()):
@@ -93,10 +104,10 @@ class Root:
                 self.tree, *shared, "--", *argv]
 
 
-def _build(work, out, release, packages):
+def _build(work, out, release, packages, sources):
     tree = os.path.join(work, "tree")  # mmdebstrap makes its target itself
-    print(f"making a root of Debian {release} (cached from then on)", flush=True)
-    archive.mmdebstrap(work, tree, packages, ["--variant=extract"], release)
+    print(f"making a root of {release} (cached from then on)", flush=True)
+    archive.mmdebstrap(work, tree, packages, ["--variant=extract"], release, sources)
     # What the packages' own scripts would have done.
     for name in ("bin", "sbin", "lib", "lib64"):
         if not os.path.lexists(os.path.join(tree, name)):
