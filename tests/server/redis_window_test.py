@@ -5,6 +5,7 @@ import socket
 import time
 
 from lab import servers
+from lab.agent_rig import await_true
 from redis_case import BLOCKED, RedisCase, main
 
 
@@ -137,12 +138,20 @@ class Window(RedisCase):
         plugin.check()
         plugin.release()
 
+    @staticmethod
+    def is_busy(server):
+        try:
+            server.run("PING")
+        except servers.ServerError as error:
+            return str(error).startswith("BUSY")
+        return False
+
     def test_a_script_that_runs_for_long_refuses_the_freeze(self):
         server = self.server(options=["--lua-time-limit", "100"])
         plugin = self.plugin(server)
         script = self.session(server)
         script.send("EVAL", "while true do end", 0)
-        time.sleep(0.2)  # the limit
+        await_true(lambda: self.is_busy(server), "the script has run for longer than the limit")
         refused = self.assert_refused_like("busy", ".*BUSY.*", plugin.prepare)
         self.assertLess(refused.ms, 5000)
         server.run("SCRIPT", "KILL")
@@ -178,10 +187,7 @@ class Replicas(RedisCase):
         plugin = self.plugin(primary)
         held = plugin.freeze()
         offset = held.position["replication-offset"]
-        deadline = time.monotonic() + 20
-        while primary.info()["master_repl_offset"] == offset:
-            self.assertLess(time.monotonic(), deadline, "no ping")
-            time.sleep(0.05)
+        await_true(lambda: primary.info()["master_repl_offset"] != offset, "a ping", 20)
         writer = self.writer(server=primary)
         self.assertGreater(int(plugin.check().position["replication-offset"]), int(offset))
         plugin.release()
@@ -196,10 +202,7 @@ class Replicas(RedisCase):
         self.assertIsNone(replica.run("GET", "k"))
         plugin.check()
         plugin.release()
-        deadline = time.monotonic() + 20
-        while replica.run("GET", "k") != "1":
-            self.assertLess(time.monotonic(), deadline, "the replica stays behind")
-            time.sleep(0.02)
+        await_true(lambda: replica.run("GET", "k") == "1", "the replica has caught up", 20)
 
     def test_a_replica_that_is_promoted_during_the_window_loses_its_hold(self):
         _, replica = self.pair()
