@@ -17,7 +17,7 @@ import time
 
 from . import cache, qga
 
-BOOT_TIMEOUT = 180.0
+BOOT_TIMEOUT = 400.0
 PROBE_TIMEOUT = 12.0
 PR_SET_PDEATHSIG = 1
 
