@@ -106,6 +106,8 @@ class Case:
 
     def _judge_statuses(self, rig):
         freeze, thaw = self.fault.expected(rig.kind, self.step)
+        if rig.outlasted_max_hold():
+            thaw = thaw | {31}
         got = self.got = rig.status.get("freeze"), rig.status.get("thaw")
         if got[0] not in freeze:
             self._violated(f"freeze: status {got[0]}, not one of {freeze}: {rig.outcome.get('freeze')}")

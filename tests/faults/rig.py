@@ -37,6 +37,7 @@ class Rig(agent_rig.Rig):
         self.kind, self.state, self.layout = kind, state, layout
         self.board = Board()
         self.shim = {}
+        self.begun = {}
         self.status = {}
         self._freeze_thread = self._thaw_thread = None
         self.outcome = {}
@@ -127,6 +128,7 @@ class Rig(agent_rig.Rig):
     def _on_hook(self, what, verb, value):
         if what == "runs":
             self.shim[verb] = value
+            self.begun[verb] = time.monotonic()
         elif what == "end":
             self.status[verb] = value
             if verb == "freeze" and value == 0 and not self.window_over_by_order:
@@ -172,10 +174,16 @@ class Rig(agent_rig.Rig):
         self.board.clear()
         self.neighbours.calls.clear()
         self.shim.clear()
+        self.begun.clear()
         self.status.clear()
         self.outcome.clear()
         self.intrusion = None
         self.window_open = self.window_over_by_order = False
+
+    def outlasted_max_hold(self):
+        """Was the thaw only asked for when the window had expired? A fault may take its time."""
+        return ("freeze" in self.begun and "thaw" in self.begun and
+                self.begun["thaw"] - self.begun["freeze"] >= MAX_HOLD)
 
     # -- the host's calls, each on a thread of its own
 
