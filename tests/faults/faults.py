@@ -280,8 +280,9 @@ class ShimKilled(Fault):
 
     def expected(self, kind, step):
         if step in BEFORE:
-            # The daemon sees at the latest that it can't be told: nothing is frozen, nothing held.
-            return {KILLED}, ({0, 30} if step in HELD else {0})
+            # The daemon sees at the latest that it can't be told: nothing is frozen, nothing held. A
+            # thaw hears of that if all the rest was quicker than the news of the shim's end.
+            return {KILLED}, ({0, 30} if step in (*PREPARED, *HELD) else {0})
         return {0}, {KILLED}
 
 
