@@ -396,15 +396,15 @@ void Coordinator::report() {
 
 void Coordinator::settle() {
   if (is_open(state_)) return;
-  // After a stop in the window nobody has thawed yet, and perhaps nobody will but the dead-man.
-  if (state_ != State::kInterrupted && std::exchange(disarm_owed_, false)) {
-    if (auto disarmed = world_.filesystems.disarm(Deadline::in(1s)); !disarmed) {
-      world_.log.warn("{}, continuing", disarmed.error().one_line());
-    }
-  }
-  // Stopped in the window: the disk is frozen, or will be in a moment, and a thread that waits for
-  // it keeps the process, and so the next daemon, from its place. That one accounts for the window.
+  // Stopped in the window: nobody has thawed yet, and perhaps nobody will but the dead-man. And the
+  // disk is frozen, or will be in a moment: a thread that waits for it keeps the process, and so
+  // the next daemon, from its place. That one accounts for the window.
   if (state_ != State::kInterrupted) {
+    if (std::exchange(disarm_owed_, false)) {
+      if (auto disarmed = world_.filesystems.disarm(Deadline::in(1s)); !disarmed) {
+        world_.log.warn("{}, continuing", disarmed.error().one_line());
+      }
+    }
     for (const Json& record : std::exchange(unsettled_, {})) {
       if (auto written = world_.journal.write_done(record); !written) {
         world_.log.warn("{}, continuing", written.error().one_line());

@@ -403,9 +403,9 @@ Result<void> Resource::let_go(Deadline deadline, Disks disks) {
   Result<void> released;
   if (hold_) {
     const CallTimer timer(clock_, times_.release);
-    released = guarded(traits_.name, "release()", [&] {
-      return disks == Disks::kThawed ? hold_->release(deadline) : hold_->abandon(deadline);
-    });
+    released = disks == Disks::kThawed
+                   ? guarded(traits_.name, "release()", [&] { return hold_->release(deadline); })
+                   : guarded(traits_.name, "abandon()", [&] { return hold_->abandon(deadline); });
     released_at_ = clock_.now();
     guarded_quietly([&] { release_report_ = hold_->release_report(); });
     guarded_quietly([&] { hold_.reset(); });

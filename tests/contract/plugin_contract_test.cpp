@@ -169,6 +169,15 @@ TEST_P(PluginContract, ASecondReleaseSucceedsAndDoesNothing) {
   EXPECT_TRUE(hold->release(plenty()));
 }
 
+TEST_P(PluginContract, AnAbandonedHoldIsReleased) {
+  (void)probe();
+  const auto hold = take_hold();
+  EXPECT_TRUE(hold->abandon(plenty()));
+  EXPECT_TRUE(subject_->others_can_write());
+  EXPECT_TRUE(hold->release(plenty()));
+  EXPECT_FALSE(hold->check(plenty()));
+}
+
 TEST_P(PluginContract, AReleasedHoldIsNotConfirmedAnyMore) {
   (void)probe();
   const auto hold = take_hold();
