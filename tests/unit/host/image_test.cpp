@@ -108,34 +108,128 @@ TEST_F(ImageTest, SaysEveryLayerOfASourceWithItsFormat) {
   EXPECT_EQ(source_of({{"/nonexistent", "raw"}}).error().code(), ErrorCode::kNotFound);
 }
 
-std::string header(std::uint64_t backing, std::uint64_t features) {
-  std::string bytes(104, '\0');
-  bytes.replace(0, 4, "QFI\xfb");
-  bytes[7] = 3;
-  bytes[15] = static_cast<char>(backing);
-  bytes[31] = 99;  // virtual size
-  bytes[79] = static_cast<char>(features);
-  return bytes;
+void put(std::string& bytes, std::size_t at, std::size_t count, std::uint64_t number) {
+  for (std::size_t i = 0; i < count; ++i)
+    bytes[at + i] = static_cast<char>(number >> (8 * (count - 1 - i)));
 }
 
+std::string extension(std::uint32_t kind, const std::string& data) {
+  std::string bytes(8 + (data.size() + 7) / 8 * 8, '\0');
+  put(bytes, 0, 4, kind);
+  put(bytes, 4, 4, data.size());
+  return bytes.replace(8, data.size(), data);
+}
+
+// As QEMU lays it out: the header, its extensions, the name of the backing file.
+std::string header(const std::string& backing, std::uint64_t features,
+                   const std::string& extensions = {}) {
+  std::string bytes(104, '\0');
+  bytes.replace(0, 4, "QFI\xfb");
+  put(bytes, 4, 4, 3);
+  put(bytes, 20, 4, 16);  // clusters of 64 KiB
+  put(bytes, 24, 8, 99);  // virtual size
+  put(bytes, 72, 8, features);
+  put(bytes, 100, 4, 104);
+  bytes += extensions + extension(0, "");
+  if (!backing.empty()) {
+    put(bytes, 8, 8, bytes.size());
+    put(bytes, 16, 4, backing.size());
+  }
+  return bytes + backing;
+}
+
+constexpr std::uint32_t kFormat = 0xE2792ACA;
+constexpr std::uint32_t kFeatureNames = 0x6803f857;
+constexpr std::uint32_t kDataFile = 0x44415441;
+
 TEST_F(ImageTest, AcceptsAnImageThatStandsForItself) {
-  const auto read = read_standalone_header(write("x", header(0, 1)));
+  const auto read = read_standalone_header(write("x", header("", 1)));
   ASSERT_TRUE(read) << read.error().text();
   EXPECT_EQ(read->virtual_size, 99U);
 }
 
 TEST_F(ImageTest, RefusesAnImageThatRefersToAnotherFile) {
-  EXPECT_EQ(read_standalone_header(write("b", header(1, 0))).error().code(), ErrorCode::kRefused);
-  EXPECT_EQ(read_standalone_header(write("d", header(0, 4))).error().code(), ErrorCode::kRefused);
+  EXPECT_EQ(read_standalone_header(write("b", header("/etc/passwd", 0))).error().code(),
+            ErrorCode::kRefused);
+  EXPECT_EQ(read_standalone_header(write("d", header("", 4))).error().code(), ErrorCode::kRefused);
   const std::string link = directory_.file("link");
-  std::filesystem::create_symlink(write("t", header(0, 0)), link);
+  std::filesystem::create_symlink(write("t", header("", 0)), link);
   EXPECT_EQ(read_standalone_header(link).error().code(), ErrorCode::kRefused);
   EXPECT_EQ(read_standalone_header(directory_.path()).error().code(), ErrorCode::kRefused);
 }
 
+TEST_F(ImageTest, RefusesTheNameOfADataFileWithoutItsFeature) {
+  const std::string path = write("d", header("", 0, extension(kDataFile, "/etc/passwd")));
+  EXPECT_EQ(read_header(path).error().code(), ErrorCode::kRefused);
+}
+
+TEST_F(ImageTest, ReadsWhichImageAnIncrementStandsOn) {
+  const std::string path = write(
+      "i", header("../P/vda.qcow2", 0,
+                  extension(kFeatureNames, std::string(60, 'f')) + extension(kFormat, "qcow2")));
+  const auto read = read_header(path);
+  ASSERT_TRUE(read) << read.error().text();
+  EXPECT_EQ(read->virtual_size, 99U);
+  EXPECT_EQ(read->backing_file, "../P/vda.qcow2");
+  EXPECT_EQ(read->backing_format, "qcow2");
+  EXPECT_TRUE(read_increment_header(path, "../P/vda.qcow2"));
+  EXPECT_EQ(read_standalone_header(path).error().code(), ErrorCode::kRefused);
+}
+
+TEST_F(ImageTest, RefusesAnIncrementOverAnythingElse) {
+  const auto text = [&](const std::string& content) {
+    const auto read = read_increment_header(write("i", content), "../P/vda.qcow2");
+    EXPECT_FALSE(read);
+    if (read) return std::string();
+    EXPECT_EQ(read.error().code(), ErrorCode::kRefused);
+    return read.error().text();
+  };
+  const std::string lead = "unable to use '" + directory_.file("i") + "': it has ";
+  const std::string tail = ", not the qcow2 image '../P/vda.qcow2'";
+  const std::string format = extension(kFormat, "qcow2");
+  EXPECT_EQ(text(header("", 0)), lead + "no backing file" + tail);
+  EXPECT_EQ(text(header("/etc/shadow", 0, format)),
+            lead + "the backing file '/etc/shadow' of format 'qcow2'" + tail);
+  // A longer name that begins alike: C's strings end at the NUL, ours do not.
+  EXPECT_EQ(text(header(std::string("../P/vda.qcow2\0x", 16), 0, format)),
+            lead + "the backing file '../P/vda.qcow2\\x00x' of format 'qcow2'" + tail);
+  EXPECT_EQ(text(header("../P/vda.qcow2", 0)),
+            lead + "the backing file '../P/vda.qcow2' of format ''" + tail);
+  EXPECT_EQ(text(header("../P/vda.qcow2", 0, extension(kFormat, "raw"))),
+            lead + "the backing file '../P/vda.qcow2' of format 'raw'" + tail);
+}
+
+TEST_F(ImageTest, RefusesAHeaderThatContradictsItself) {
+  const std::string good = header("name", 0, extension(kFormat, "qcow2"));
+  ASSERT_TRUE(read_header(write("g", good)));
+  const auto refuses = [&](std::size_t at, std::size_t count, std::uint64_t number) {
+    std::string bytes = good;
+    put(bytes, at, count, number);
+    const auto read = read_header(write("c", bytes));
+    return !read && read.error().code() == ErrorCode::kCorrupt;
+  };
+  EXPECT_TRUE(refuses(4, 4, 2));                 // a version that increments are never written in
+  EXPECT_TRUE(refuses(8, 8, 8));                 // the name inside the header
+  EXPECT_TRUE(refuses(8, 8, UINT64_MAX - 2));    // or far away
+  EXPECT_TRUE(refuses(16, 4, 0));                // no name, yet a place
+  EXPECT_TRUE(refuses(16, 4, 1024));             // a name longer than QEMU's
+  EXPECT_TRUE(refuses(16, 4, 5));                // beyond the end of the file
+  EXPECT_TRUE(refuses(20, 4, 8));                // clusters smaller than QEMU's
+  EXPECT_TRUE(refuses(20, 4, 64));               // or larger
+  EXPECT_TRUE(refuses(100, 4, 96));              // a header shorter than it is
+  EXPECT_TRUE(refuses(100, 4, 108));             // or not in eights
+  EXPECT_TRUE(refuses(100, 4, UINT32_MAX - 7));  // or longer than the file
+  EXPECT_TRUE(refuses(104 + 4, 4, UINT32_MAX));  // an extension longer than the file
+  EXPECT_TRUE(refuses(104 + 4, 4, 0));           // a format without a name
+  const std::string twice = extension(kFormat, "raw") + extension(kFormat, "qcow2");
+  EXPECT_FALSE(read_header(write("t", header("name", 0, twice))));
+  for (std::size_t length = 0; length < good.size(); ++length)
+    EXPECT_FALSE(read_header(write("s", good.substr(0, length)))) << length;
+}
+
 TEST_F(ImageTest, RefusesWhatIsNoQcow2) {
-  for (const std::string& content :
-       {std::string(), std::string("QFI\xfb"), std::string(200, 'x'), header(0, 0).substr(0, 90)}) {
+  for (const std::string& content : {std::string(), std::string("QFI\xfb"), std::string(200, 'x'),
+                                     header("", 0).substr(0, 90)}) {
     EXPECT_EQ(read_standalone_header(write("n", content)).error().code(), ErrorCode::kCorrupt);
   }
 }
