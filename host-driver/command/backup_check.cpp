@@ -12,20 +12,24 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
-Result<std::string> check_disk(const repository::Backup& backup, const repository::DiskEntry& disk,
-                               image::QemuImg& images, Deadline deadline,
-                               const std::stop_token& stop, const image::Progress& progress) {
-  auto path = repository::Repository::disk_path(backup, disk);
-  if (!path) return path;
-  const auto header = image::read_standalone_header(*path);
+Result<void> BackupCheck::check_image(const repository::StoredImage& stored,
+                                      const std::string& path, const image::Progress& progress) {
+  const repository::DiskEntry& disk = stored.disk;
+  if (auto there = repository::Repository::disk_path(stored.directory, disk); !there) {
+    return std::move(there).error();
+  }
+  const auto header = disk.backing_id.empty()
+                          ? image::read_standalone_header(path)
+                          : image::read_increment_header(
+                                path, repository::backing_reference(disk.backing_id, disk.file));
   if (!header) return header.error();
   if (header->virtual_size != disk.virtual_size) {
-    return Error(ErrorCode::kCorrupt, "'" + base::printable(*path) + "' is an image of " +
+    return Error(ErrorCode::kCorrupt, "'" + base::printable(path) + "' is an image of " +
                                           std::to_string(header->virtual_size) +
                                           " bytes, the manifest says " +
                                           std::to_string(disk.virtual_size));
   }
-  const auto digest = image::digest_file(*path, stop, [&](std::uint64_t done) {
+  const auto digest = image::digest_file(path, stop_, [&](std::uint64_t done) {
     if (progress && disk.bytes > 0) {
       progress(100.0 * static_cast<double>(done) / static_cast<double>(disk.bytes));
     }
@@ -33,10 +37,30 @@ Result<std::string> check_disk(const repository::Backup& backup, const repositor
   if (!digest) return digest.error();
   if (digest->sha256 != disk.sha256) {
     return Error(ErrorCode::kCorrupt,
-                 "the checksum of '" + base::printable(*path) + "' is not that of the manifest");
+                 "the checksum of '" + base::printable(path) + "' is not that of the manifest");
   }
-  if (auto sound = images.check(*path, deadline, stop); !sound) return std::move(sound).error();
-  return path;
+  return images_.check(path, Deadline::in(timeout_), stop_);
+}
+
+Result<std::vector<image::Layer>> BackupCheck::check_disk(const repository::Backup& backup,
+                                                          const repository::DiskEntry& disk,
+                                                          const image::Progress& progress) {
+  const auto chain = repository::images_of(repository_, backup, disk);
+  if (!chain) return chain.error();
+  std::vector<image::Layer> layers;
+  for (const repository::StoredImage& stored : *chain) {
+    std::string path = stored.directory + "/" + stored.disk.file;
+    auto known = known_.find(path);
+    if (known == known_.end()) {
+      known = known_.emplace(path, check_image(stored, path, progress)).first;
+    }
+    if (const Result<void>& sound = known->second; !sound) {
+      if (layers.empty()) return sound.error();
+      return base::wrap(sound.error(), "in backup '" + stored.id + "', on which it stands");
+    }
+    layers.push_back({std::move(path), "qcow2"});
+  }
+  return layers;
 }
 
 }  // namespace holdfast::host::command

@@ -1,24 +1,48 @@
 // SPDX-License-Identifier: MIT
 //
-// Is the stored image of a disk what the manifest says, and sound in itself? Before any program
-// opens it: a regular file of the recorded size, a qcow2 header that refers to nothing else, the
-// checksum; then qemu-img check.
+// Are the stored images of a disk what their manifests say, and sound in themselves? Of each image
+// of the chain, before any program opens it: a regular file of the recorded size, a qcow2 header
+// that names the image below and nothing else, the checksum; then qemu-img check of it alone.
 //
-// Threads: any. Errors: kCorrupt, kRefused, kCancelled.
+// Images that several backups stand on are read once per object.
+//
+// Threads: one at a time. Ownership: borrows all that it is made of. Errors: kCorrupt, kRefused,
+// kCancelled; those of an image further down say in which backup it lies.
 #pragma once
 
+#include <map>
 #include <stop_token>
+#include <string>
+#include <vector>
 
 #include "image/qemu_img.h"
-#include "repository/repository.h"
+#include "image/source.h"
+#include "repository/chain.h"
 
 namespace holdfast::host::command {
 
-// The path of the file.
-[[nodiscard]] base::Result<std::string> check_disk(const repository::Backup& backup,
-                                                   const repository::DiskEntry& disk,
-                                                   image::QemuImg& images, base::Deadline deadline,
-                                                   const std::stop_token& stop,
-                                                   const image::Progress& progress);
+class BackupCheck {
+ public:
+  // `timeout` is that of each image.
+  BackupCheck(const repository::Repository& repository, image::QemuImg& images,
+              base::Millis timeout, std::stop_token stop)
+      : repository_(repository), images_(images), timeout_(timeout), stop_(std::move(stop)) {}
+
+  // What qemu-img is to be told of, top first.
+  [[nodiscard]] base::Result<std::vector<image::Layer>> check_disk(
+      const repository::Backup& backup, const repository::DiskEntry& disk,
+      const image::Progress& progress);
+
+ private:
+  [[nodiscard]] base::Result<void> check_image(const repository::StoredImage& stored,
+                                               const std::string& path,
+                                               const image::Progress& progress);
+
+  const repository::Repository& repository_;
+  image::QemuImg& images_;
+  base::Millis timeout_;
+  std::stop_token stop_;
+  std::map<std::string, base::Result<void>> known_;  // by path
+};
 
 }  // namespace holdfast::host::command

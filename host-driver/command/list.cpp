@@ -3,7 +3,7 @@
 
 #include "base/text.h"
 #include "command/commands.h"
-#include "repository/repository.h"
+#include "repository/chain.h"
 #include "ui/table.h"
 
 namespace holdfast::host::command {
@@ -23,27 +23,62 @@ std::uint64_t bytes_of(const Backup& backup) {
   return bytes;
 }
 
-Json summary(const Backup& backup) {
+// A backup, and how many it needs to be restored; nothing if one of them is missing.
+struct Line {
+  Backup backup;
+  std::optional<std::size_t> chain;
+};
+
+std::string kind_of(const Backup& backup) {
+  return backup.manifest.parent().empty() ? "full" : "increment";
+}
+
+Json summary(const Line& line) {
+  const Backup& backup = line.backup;
+  const std::string& parent = backup.manifest.parent();
   return {{"vm", backup.manifest.vm},
           {"id", backup.manifest.id},
           {"begin", backup.manifest.begin},
           {"level", std::string(name_of(backup.manifest.level))},
+          {"kind", kind_of(backup)},
+          {"parent", parent.empty() ? Json() : Json(parent)},
+          {"chain", line.chain ? Json(*line.chain) : Json()},
           {"disks", backup.manifest.disks.size()},
           {"bytes", bytes_of(backup)},
           {"directory", backup.directory}};
 }
 
-void print_table(const repository::Listing& listing) {
-  std::vector<ui::Row> rows{{"VM", "ID", "BEGIN", "LEVEL", "DISKS", "SIZE"}};
-  for (const Backup& backup : listing.backups) {
+void print_table(const std::vector<Line>& lines, const std::vector<BadBackup>& unusable) {
+  std::vector<ui::Row> rows{{"VM", "ID", "BEGIN", "LEVEL", "KIND", "CHAIN", "DISKS", "SIZE"}};
+  for (const Line& line : lines) {
+    const Backup& backup = line.backup;
     rows.push_back({backup.manifest.vm, backup.manifest.id, backup.manifest.begin,
-                    std::string(name_of(backup.manifest.level)),
+                    std::string(name_of(backup.manifest.level)), kind_of(backup),
+                    line.chain ? std::to_string(*line.chain) : "broken",
                     std::to_string(backup.manifest.disks.size()),
                     base::format_bytes(bytes_of(backup))});
   }
-  for (const BadBackup& bad : listing.bad)
-    rows.push_back({bad.vm, bad.id, "-", "unusable", "-", "-"});
+  for (const BadBackup& bad : unusable)
+    rows.push_back({bad.vm, bad.id, "-", "unusable", "-", "-", "-", "-"});
   std::cout << ui::format_table(rows);
+}
+
+// What is wrong, and the exit status that says so.
+int report(const std::vector<Line>& lines, const std::vector<BadBackup>& unusable) {
+  int status = 0;
+  for (const BadBackup& bad : unusable) {
+    complain(base::wrap(bad.problem, bad.vm + "/" + bad.id));
+    status = 1;
+  }
+  for (const Line& line : lines) {
+    if (line.chain) continue;
+    const repository::Manifest& manifest = line.backup.manifest;
+    complain(base::Error(base::ErrorCode::kCorrupt,
+                         manifest.vm + "/" + manifest.id + ": its chain is broken")
+                 .with_hint("holdfast show " + manifest.vm + " " + manifest.id));
+    status = 1;
+  }
+  return status;
 }
 
 }  // namespace
@@ -60,29 +95,29 @@ Result<int> list(const Invocation& invocation, Environment&) {
     if (!all) return std::move(all).error();
     vms = std::move(*all);
   }
-  repository::Listing listing;
+  std::vector<Line> lines;
+  std::vector<BadBackup> unusable;
   for (const std::string& vm : vms) {
     auto part = repository->list(vm);
     if (!part) return std::move(part).error();
-    for (Backup& backup : part->backups)
-      listing.backups.push_back(std::move(backup));
+    const auto chains = repository::chain_lengths(part->backups);
+    for (std::size_t i = 0; i < chains.size(); ++i)
+      lines.push_back({std::move(part->backups[i]), chains[i]});
     for (BadBackup& bad : part->bad)
-      listing.bad.push_back(std::move(bad));
+      unusable.push_back(std::move(bad));
   }
   if (invocation.json) {
     Json json{{"backups", Json::array()}, {"unusable", Json::array()}};
-    for (const Backup& backup : listing.backups)
-      json["backups"].push_back(summary(backup));
-    for (const BadBackup& bad : listing.bad) {
+    for (const Line& line : lines)
+      json["backups"].push_back(summary(line));
+    for (const BadBackup& bad : unusable) {
       json["unusable"].push_back({{"vm", bad.vm}, {"id", bad.id}, {"problem", bad.problem.text()}});
     }
     std::cout << base::to_document(json);
   } else {
-    print_table(listing);
+    print_table(lines, unusable);
   }
-  for (const BadBackup& bad : listing.bad)
-    complain(base::Error(bad.problem.code(), bad.vm + "/" + bad.id).caused_by(bad.problem));
-  return listing.bad.empty() ? 0 : 1;
+  return report(lines, unusable);
 }
 
 }  // namespace holdfast::host::command

@@ -12,7 +12,6 @@
 #include "base/unique_fd.h"
 #include "command/backup_check.h"
 #include "command/commands.h"
-#include "image/source.h"
 #include "repository/paths.h"
 #include "ui/progress_bar.h"
 
@@ -55,10 +54,10 @@ Result<void> require_absent(const std::string& path) {
 }
 
 // Under a temporary name first: an interrupted restore leaves nothing that looks like a disk.
-Result<void> write_image(const std::string& stored, const std::string& target,
+Result<void> write_image(const std::vector<image::Layer>& stored, const std::string& target,
                          const std::string& format, image::QemuImg& images, Deadline deadline,
                          const std::stop_token& stop, const image::Progress& progress) {
-  const auto source = image::source_of({{stored, "qcow2"}});
+  const auto source = image::source_of(stored);
   if (!source) return source.error();
   const std::string partial = target + ".partial";
   base::UniqueFd placeholder(
@@ -102,18 +101,18 @@ Result<int> restore(const Invocation& invocation, Environment& environment) {
   }
 
   image::QemuImg images(environment.processes, settings->qemu_img);
+  BackupCheck check(*repository, images, settings->copy_timeout, environment.stop);
   ui::ProgressBar bar(!invocation.quiet && ui::terminal_attached());
   const auto showing = [&](const std::string& doing) {
     return [&bar, label = vm + ": " + doing](double percent) { bar.update(label, percent); };
   };
   Json written = Json::array();
   for (const DiskEntry& disk : *disks) {
-    const Deadline deadline = Deadline::in(settings->copy_timeout);
-    auto stored = check_disk(*backup, disk, images, deadline, environment.stop,
-                             showing("verifying " + disk.name));
+    auto stored = check.check_disk(*backup, disk, showing("verifying " + disk.name));
     if (!stored) return std::move(stored).error();
     const std::string target = target_of(disk);
-    auto done = write_image(*stored, target, invocation.format, images, deadline, environment.stop,
+    auto done = write_image(*stored, target, invocation.format, images,
+                            Deadline::in(settings->copy_timeout), environment.stop,
                             showing("writing " + disk.name));
     if (!done) return std::move(done).error();
     written.push_back({{"disk", disk.name},

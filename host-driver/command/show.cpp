@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 #include "command/commands.h"
-#include "repository/repository.h"
+#include "repository/chain.h"
 #include "ui/table.h"
 
 namespace holdfast::host::command {
@@ -80,7 +80,20 @@ void print_disks(const repository::Manifest& manifest) {
   std::cout << "\n" << ui::format_table(rows);
 }
 
-void print_backup(const repository::Backup& backup) {
+// The backups that this one needs, or why they are not to be had.
+using Chain = Result<std::vector<std::string>>;
+
+void print_chain(const repository::Manifest& manifest, const Chain& chain) {
+  if (manifest.parent().empty()) return;
+  std::cout << "Parent     " << manifest.parent() << "\n";
+  if (chain) {
+    std::cout << "Chain      " << chain->size() << " backups, the first " << chain->back() << "\n";
+  } else {
+    std::cout << "Chain      broken\n";
+  }
+}
+
+void print_backup(const repository::Backup& backup, const Chain& chain) {
   const Json& document = backup.manifest.document;
   const Json& evidence = member(document, "evidence");
   const Json& window = member(document, "window");
@@ -100,9 +113,10 @@ void print_backup(const repository::Backup& backup) {
             << "Frozen     " << shown(member(evidence, "freeze_count")) << " filesystems, thawed "
             << shown(member(evidence, "thaw_count")) << "\n"
             << "Method     " << shown(member(document, "method")) << ", "
-            << shown(member(document, "kind")) << "; QEMU "
-            << shown(member(member(document, "qemu"), "version")) << "\n"
-            << "Directory  " << base::printable(backup.directory) << "\n";
+            << (backup.manifest.parent().empty() ? "full" : "increment") << "; QEMU "
+            << shown(member(member(document, "qemu"), "version")) << "\n";
+  print_chain(backup.manifest, chain);
+  std::cout << "Directory  " << base::printable(backup.directory) << "\n";
   print_resources(member(evidence, "guest_record"));
   print_disks(backup.manifest);
 }
@@ -118,14 +132,18 @@ Result<int> show(const Invocation& invocation, Environment&) {
   if (!repository) return repository.error();
   const auto backup = repository->find(vm, id);
   if (!backup) return backup.error();
+  const Chain chain = repository::chain_of(*repository, *backup);
   if (invocation.json) {
     Json json = backup->manifest.document;
     json["directory"] = backup->directory;
+    json["chain"] = chain ? Json(*chain) : Json();
     std::cout << base::to_document(json);
   } else {
-    print_backup(*backup);
+    print_backup(*backup, chain);
   }
-  return 0;
+  if (chain) return 0;
+  complain(base::wrap(chain.error(), vm + "/" + backup->manifest.id));
+  return 1;
 }
 
 }  // namespace holdfast::host::command

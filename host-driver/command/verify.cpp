@@ -8,7 +8,6 @@
 
 namespace holdfast::host::command {
 
-using base::Deadline;
 using base::ErrorCode;
 using base::Json;
 using base::Result;
@@ -51,14 +50,15 @@ Result<int> verify(const Invocation& invocation, Environment& environment) {
     return base::Error(ErrorCode::kNotFound, "there is no backup of '" + vm + "' to verify");
   }
   image::QemuImg images(environment.processes, settings->qemu_img);
+  BackupCheck check(*repository, images, settings->copy_timeout, environment.stop);
   ui::ProgressBar bar(!invocation.quiet && ui::terminal_attached());
   Json results = Json::array();
   for (const Backup& backup : *backups) {
     Json result{{"vm", vm}, {"id", backup.manifest.id}, {"ok", true}, {"problem", nullptr}};
     for (const repository::DiskEntry& disk : backup.manifest.disks) {
-      auto sound =
-          check_disk(backup, disk, images, Deadline::in(settings->copy_timeout), environment.stop,
-                     [&](double percent) { bar.update(vm + ": verifying " + disk.name, percent); });
+      auto sound = check.check_disk(backup, disk, [&](double percent) {
+        bar.update(vm + ": verifying " + disk.name, percent);
+      });
       bar.clear();
       if (sound) continue;
       if (sound.error().code() == ErrorCode::kCancelled) return std::move(sound).error();

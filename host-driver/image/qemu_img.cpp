@@ -107,7 +107,9 @@ Result<bool> QemuImg::is_untouched(const std::string& path, Deadline deadline) {
 
 Result<void> QemuImg::check(const std::string& path, Deadline deadline,
                             const std::stop_token& stop) {
-  const ProcessSpec spec{.argv = {program_, "check", "-q", "-f", "qcow2", path},
+  const auto source = source_of({{path, "qcow2"}});
+  if (!source) return source.error();
+  const ProcessSpec spec{.argv = {program_, "check", "-q", *source},
                          .environment = {},
                          .deadline = deadline,
                          .stop = stop};

@@ -45,7 +45,7 @@ class QemuImg {
   // Has nothing ever been written to this qcow2 overlay? Its backing file is left out of account.
   [[nodiscard]] base::Result<bool> is_untouched(const std::string& path, base::Deadline deadline);
 
-  // Is this qcow2 image consistent in itself? kCorrupt if not.
+  // Is this qcow2 image consistent in itself, whatever stands below it? kCorrupt if not.
   [[nodiscard]] base::Result<void> check(const std::string& path, base::Deadline deadline,
                                          const std::stop_token& stop);
 

@@ -205,8 +205,8 @@ Result<Backup> Repository::find(const std::string& vm, const std::string& id) co
   return load(vm, matching.back());
 }
 
-Result<std::string> Repository::disk_path(const Backup& backup, const DiskEntry& disk) {
-  std::string path = backup.directory + "/" + disk.file;
+Result<std::string> Repository::disk_path(const std::string& directory, const DiskEntry& disk) {
+  std::string path = directory + "/" + disk.file;
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) {
     return base::errno_error(errno, "unable to open " + in_quotes(path));

@@ -52,8 +52,9 @@ class Repository {
   [[nodiscard]] base::Result<Listing> list(const std::string& vm) const;
   // By id, by the beginning of one if that is unique, or "latest".
   [[nodiscard]] base::Result<Backup> find(const std::string& vm, const std::string& id) const;
-  // The file of a disk: exists, is a regular file of the recorded size, is no link.
-  [[nodiscard]] static base::Result<std::string> disk_path(const Backup& backup,
+  // The file of a disk in a backup's directory: exists, is a regular file of the recorded size, is
+  // no link.
+  [[nodiscard]] static base::Result<std::string> disk_path(const std::string& directory,
                                                            const DiskEntry& disk);
   // Removes what earlier runs left unpublished; the names. Only under the machine's lock.
   [[nodiscard]] base::Result<std::vector<std::string>> remove_incomplete(

@@ -83,12 +83,16 @@ TEST_F(ImageTest, SaysWhichPackageIsMissing) {
 }
 
 TEST_F(ImageTest, TellsCorruptFromLeakedFromUnableToCheck) {
+  const std::string path = write("x", "");
   runner_.outcome.status = 3;
-  EXPECT_TRUE(images_.check("/x", soon(), {}));
+  EXPECT_TRUE(images_.check(path, soon(), {}));
+  // The image below is left out: it has a check of its own, and its name is not to be believed.
+  EXPECT_EQ(runner_.argv,
+            (std::vector<std::string>{"qemu-img", "check", "-q", *source_of({{path, "qcow2"}})}));
   runner_.outcome.status = 2;
-  EXPECT_EQ(images_.check("/x", soon(), {}).error().code(), ErrorCode::kCorrupt);
+  EXPECT_EQ(images_.check(path, soon(), {}).error().code(), ErrorCode::kCorrupt);
   runner_.outcome.status = 1;
-  EXPECT_EQ(images_.check("/x", soon(), {}).error().code(), ErrorCode::kProcessFailed);
+  EXPECT_EQ(images_.check(path, soon(), {}).error().code(), ErrorCode::kProcessFailed);
 }
 
 TEST_F(ImageTest, SaysEveryLayerOfASourceWithItsFormat) {

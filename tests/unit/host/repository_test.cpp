@@ -142,10 +142,10 @@ TEST_F(RepositoryTest, FollowsNoLinkInside) {
   const auto backup = repository_->find("web1", first_);
   ASSERT_TRUE(backup);
   const repository::DiskEntry& disk = backup->manifest.disks[0];
-  EXPECT_TRUE(Repository::disk_path(*backup, disk));
+  EXPECT_TRUE(Repository::disk_path(backup->directory, disk));
   fs::remove(backup->directory + "/vda.qcow2");
   fs::create_symlink("/etc/passwd", backup->directory + "/vda.qcow2");
-  EXPECT_EQ(Repository::disk_path(*backup, disk).error().code(), ErrorCode::kRefused);
+  EXPECT_EQ(Repository::disk_path(backup->directory, disk).error().code(), ErrorCode::kRefused);
   fs::create_directory_symlink(vm_, path_ + "/web2");
   EXPECT_EQ(repository_->list("web2").error().code(), ErrorCode::kRefused);
   fs::rename(backup->directory, directory_.file("moved"));
@@ -158,7 +158,7 @@ TEST_F(RepositoryTest, NoticesAFileOfAnotherSize) {
   const auto backup = repository_->find("web1", first_);
   ASSERT_TRUE(backup);
   fs::resize_file(backup->directory + "/vda.qcow2", 3);
-  const auto path = Repository::disk_path(*backup, backup->manifest.disks[0]);
+  const auto path = Repository::disk_path(backup->directory, backup->manifest.disks[0]);
   ASSERT_FALSE(path);
   EXPECT_EQ(path.error().code(), ErrorCode::kCorrupt);
 }
