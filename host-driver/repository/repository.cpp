@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "repository/repository.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -9,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "base/unique_fd.h"
 #include "repository/paths.h"
 
 namespace holdfast::host::repository {
@@ -55,6 +59,31 @@ std::string tag_in(std::string_view mark) {
   return good ? tag : std::string(kNoTag);
 }
 
+// Runs that begin side by side may find the same empty directory: one of them writes the mark, and
+// all go by its tag. An empty mark is one whose maker died.
+Result<void> make_mark(const std::string& path) {
+  const std::string failure = "unable to write " + in_quotes(path);
+  const base::UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd.valid()) return base::errno_error(errno, failure);
+  // Whoever holds it writes a hundred bytes and lets go, or dies.
+  while (::flock(fd.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) return base::errno_error(errno, failure);
+  }
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return base::errno_error(errno, failure);
+  if (status.st_size > 0) return {};
+  const auto tag = make_tag();
+  if (!tag) return tag.error();
+  const std::string text = std::string(kMarkText) + *tag + "\n";
+  if (::pwrite(fd.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()) ||
+      ::fsync(fd.get()) != 0) {
+    const int problem = errno;
+    (void)!::ftruncate(fd.get(), 0);
+    return base::errno_error(problem, failure);
+  }
+  return flush_directory(path.substr(0, path.rfind('/')));
+}
+
 Error not_ours(const std::string& path) {
   return Error(ErrorCode::kRefused,
                "unable to use " + in_quotes(path) + " as a repository: it is not one of Holdfast's")
@@ -75,6 +104,8 @@ Result<Repository> Repository::open(const std::string& path) {
   if (*mark != Kind::kFile) return not_ours(path);
   const auto text = base::read_file(path + "/" + std::string(kMarkName), kMarkLimit);
   if (!text) return text.error();
+  // Somebody is making it, or died of it.
+  if (text->empty()) return not_ours(path);
   return Repository(path, tag_in(*text));
 }
 
@@ -88,21 +119,19 @@ Result<Repository> Repository::open_or_create(const std::string& path) {
   }
   const auto names = names_in(path);
   if (!names) return opened;
-  if (!std::all_of(names->begin(), names->end(), [](const std::string& name) {
-        return name == "lost+found";  // what mkfs leaves in a fresh filesystem
-      })) {
-    return opened;
-  }
-  const auto tag = make_tag();
-  if (!tag) return tag.error();
-  auto marked = base::write_file(path + "/" + std::string(kMarkName),
-                                 std::string(kMarkText) + *tag + "\n", 0600, base::Durable::kYes);
-  if (!marked) {
+  const std::string mark(kMarkName);
+  // Another run may have made it since.
+  const bool ours = std::find(names->begin(), names->end(), mark) != names->end();
+  const bool empty = std::all_of(names->begin(), names->end(), [](const std::string& name) {
+    return name == "lost+found";  // what mkfs leaves in a fresh filesystem
+  });
+  if (!ours && !empty) return opened;
+  if (auto marked = make_mark(path + "/" + mark); !marked) {
     const ErrorCode code = marked.error().code();
     return Error(code, "unable to make a repository of " + in_quotes(path))
         .caused_by(std::move(marked).error());
   }
-  return Repository(path, *tag);
+  return open(path);
 }
 
 Result<std::string> Repository::vm_directory(const std::string& vm) const {

@@ -4,7 +4,11 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <array>
+#include <barrier>
 #include <filesystem>
+#include <thread>
+#include <vector>
 
 #include "base/file.h"
 #include "repository/draft.h"
@@ -76,6 +80,39 @@ TEST_F(RepositoryTest, HasATagThatStaysAndThatNoOtherHas) {
   EXPECT_EQ(Repository::open(path_)->tag(), tag);
   EXPECT_EQ(Repository::open_or_create(path_)->tag(), tag);
   EXPECT_NE(Repository::open_or_create(directory_.file("other"))->tag(), tag);
+}
+
+TEST_F(RepositoryTest, IsOneAndTheSameForAllWhoMakeItAtOnce) {
+  constexpr std::size_t kMakers = 8;
+  for (int round = 0; round < 20; ++round) {
+    const std::string path = directory_.file("shared" + std::to_string(round));
+    std::barrier together(kMakers);
+    std::array<std::string, kMakers> tags;
+    std::vector<std::thread> makers;
+    for (std::size_t i = 0; i < kMakers; ++i) {
+      makers.emplace_back([&, i] {
+        together.arrive_and_wait();
+        const auto made = Repository::open_or_create(path);
+        tags.at(i) = made ? made->tag() : made.error().text();
+        // What the next step of a run does: a directory that is not ours by its looks.
+        if (made) (void)made->make_vm_directory("vm" + std::to_string(i));
+      });
+    }
+    for (std::thread& maker : makers)
+      maker.join();
+    for (const std::string& tag : tags)
+      EXPECT_EQ(tag, Repository::open(path)->tag());
+  }
+}
+
+TEST_F(RepositoryTest, IsMadeInFullAfterAMakerHasDied) {
+  const std::string path = directory_.file("half");
+  std::filesystem::create_directory(path);
+  ASSERT_TRUE(base::write_file(path + "/holdfast-repository", "", 0600, base::Durable::kNo));
+  EXPECT_FALSE(Repository::open(path));
+  const auto made = Repository::open_or_create(path);
+  ASSERT_TRUE(made) << made.error().text();
+  EXPECT_NE(made->tag(), "00000000");
 }
 
 TEST_F(RepositoryTest, RefusesADirectoryThatIsNotOurs) {
