@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "ui/progress_bar.h"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 
@@ -12,14 +9,7 @@ namespace holdfast::host::ui {
 namespace {
 
 constexpr base::Millis kLeastPause{100};
-constexpr std::size_t kUsualWidth = 80;
 constexpr std::size_t kLabelWidth = 28;
-
-std::size_t terminal_width() {
-  winsize size{};
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kUsualWidth;
-  return size.ws_col;
-}
 
 }  // namespace
 
@@ -52,14 +42,14 @@ void ProgressBar::update(const std::string& label, double percent) {
   if (same && percent < 100 && since < kLeastPause) return;
   last_label_ = label;
   last_percent_ = percent;
-  draw(format_bar(label, percent, terminal_width()));
+  draw(format_bar(label, percent, terminal_size().columns));
 }
 
 void ProgressBar::step(const std::string& label) {
   if (!shown_) return;
   last_label_ = label;
   last_percent_ = 0;
-  draw(label.substr(0, terminal_width() - 1));
+  draw(label.substr(0, terminal_size().columns - 1));
 }
 
 void ProgressBar::clear() {
@@ -67,10 +57,6 @@ void ProgressBar::clear() {
   drawn_ = false;
   (void)std::fputs("\r\033[K", stderr);
   (void)std::fflush(stderr);
-}
-
-bool terminal_attached() {
-  return ::isatty(STDERR_FILENO) == 1;
 }
 
 }  // namespace holdfast::host::ui

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "ui/terminal.h"
 
 namespace holdfast::host::ui {
 
@@ -39,6 +40,5 @@ class ProgressBar {
 
 // "copying vda    [#########           ]  45%", `width` columns at most.
 [[nodiscard]] std::string format_bar(const std::string& label, double percent, std::size_t width);
-[[nodiscard]] bool terminal_attached();
 
 }  // namespace holdfast::host::ui

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ui/progress_bar.h"
+#include "ui/progress_board.h"
 #include "ui/table.h"
 
 namespace holdfast::host::ui {
@@ -48,6 +49,59 @@ TEST(ProgressBar, TakesItsLineAwayAgain) {
   const std::string written = ::testing::internal::GetCapturedStderr();
   EXPECT_TRUE(written.starts_with("\rx"));
   EXPECT_TRUE(written.ends_with("\r\x1b[K"));
+}
+
+TEST(ProgressBoard, DrawsItsLinesInPlaceAndTakesThemAway) {
+  ::testing::internal::CaptureStderr();
+  {
+    ProgressBoard board(true);
+    board.step("web1", "freeze");
+    board.step("db1", "freeze");
+    board.remove("web1");
+    board.step("db1", "copy");
+  }
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "web1: freeze\x1b[K\n\x1b[J"
+            "\x1b[1A\rweb1: freeze\x1b[K\ndb1: freeze\x1b[K\n\x1b[J"
+            "\x1b[2A\r\x1b[J"
+            "db1: copy\x1b[K\n\x1b[J"
+            "\x1b[1A\r\x1b[J");
+}
+
+TEST(ProgressBoard, KeepsWithinTheTerminalAndIsNotDrawnForEveryPercent) {
+  ::testing::internal::CaptureStderr();
+  {
+    ProgressBoard board(true);
+    for (int i = 0; i < 100; ++i)
+      board.step("vm" + std::to_string(i), std::string(200, 'x'));
+    for (int i = 0; i < 50; ++i)
+      board.update("vm0", "copying", 1);
+  }
+  const std::string written = ::testing::internal::GetCapturedStderr();
+  const std::size_t last = written.rfind("\x1b[", written.size() - 5);
+  EXPECT_EQ(written.substr(last), "\x1b[23A\r\x1b[J");
+  for (std::size_t begin = 0, end; (end = written.find("\x1b[K\n", begin)) != std::string::npos;
+       begin = end + 4) {
+    const std::size_t text = written.rfind('\r', end) == std::string::npos
+                                 ? begin
+                                 : std::max(begin, written.rfind('\r', end) + 1);
+    EXPECT_LT(end - text, 80U + 3U /* \x1b[J of the first one */);
+  }
+  std::size_t drawn = 0;
+  for (std::size_t at = 0; (at = written.find("copying", at)) != std::string::npos; ++at)
+    ++drawn;
+  EXPECT_LT(drawn, 50U);
+}
+
+TEST(ProgressBoard, WritesNothingWhereNobodyLooks) {
+  ::testing::internal::CaptureStderr();
+  {
+    ProgressBoard board(false);
+    board.step("web1", "freeze");
+    board.update("web1", "copying", 5);
+    board.remove("web1");
+  }
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
 }
 
 TEST(Table, AlignsColumnsByWhatIsSeen) {
