@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
-#include <cstdio>
+#include <algorithm>
 #include <iostream>
 
 #include "base/text.h"
+#include "command/backup_machine.h"
 #include "command/commands.h"
-#include "run/backup_run.h"
+#include "command/many_runs.h"
+#include "command/report_writer.h"
 #include "ui/progress_bar.h"
 
 namespace holdfast::host::command {
 
+using base::Error;
 using base::ErrorCode;
-using base::Json;
 using base::Result;
 
 namespace {
@@ -37,76 +39,80 @@ class Watcher final : public run::Observer {
   ui::ProgressBar bar_;
 };
 
-std::string seconds(double milliseconds) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f s", milliseconds / 1000);
-  return text;
-}
-
-// The one line that cron mails.
-std::string summary(const run::BackupOutcome& outcome) {
-  const Json& manifest = outcome.manifest;
-  const Json& window = manifest.at("window");
-  char total[32];
-  std::snprintf(total, sizeof total, "%.0f ms", window.at("total_ms").get<double>());
-  const std::size_t disks = manifest.at("disks").size();
-  return manifest.at("vm").get<std::string>() + ": " + manifest.at("id").get<std::string>() + ": " +
-         std::string(name_of(outcome.level)) + ", window " + total + ", " + std::to_string(disks) +
-         (disks == 1 ? " disk, " : " disks, ") +
-         base::format_bytes(manifest.at("copy").at("bytes").get<std::uint64_t>()) + " in " +
-         seconds(manifest.at("copy").at("duration_ms").get<double>());
-}
-
-Result<int> backup_one(const Invocation& invocation, const std::string& vm,
-                       Environment& environment) {
-  auto settings = settings_for(invocation, vm, Needs::kBackup);
-  if (!settings) return std::move(settings).error();
-  const auto preferred = repository::level_named(settings->prefer).value();
+// In this process, with everything that one machine's run says on the standard streams.
+Result<int> backup_one(const Invocation& invocation, Environment& environment) {
+  const std::string& vm = invocation.arguments.front();
   Watcher watcher(vm, invocation.quiet);
-  run::BackupRun backup_run({*settings, invocation.keep_failed}, environment.processes, watcher,
-                            environment.stop, environment.abandon);
-  auto outcome = backup_run.run();
+  const RunReport report = back_up_machine(invocation, vm, environment, watcher);
   watcher.end();
-  if (!outcome) return std::move(outcome).error();
+  if (report.manifest.is_null()) return *report.error;
   if (invocation.json) {
-    Json printed = outcome->manifest;
-    printed["directory"] = outcome->directory;
-    std::cout << base::to_document(printed);
+    std::cout << base::to_document(report.manifest);
   } else if (!invocation.quiet) {
-    std::cout << summary(*outcome) << std::endl;
+    std::cout << summary_of(report) << std::endl;
   }
-  if (outcome->level >= preferred) return 0;
-  std::string reasons;
-  for (const Json& reason : outcome->manifest.at("evidence").at("reasons"))
-    reasons += (reasons.empty() ? "" : "; ") + reason.get<std::string>();
-  complain({ErrorCode::kBelowPreferred, vm + ": level '" + std::string(name_of(outcome->level)) +
-                                            "', '" + settings->prefer +
-                                            "' is preferred: " + reasons});
-  return base::host_exit_status(ErrorCode::kBelowPreferred);
+  if (report.error) complain(base::wrap(*report.error, vm));
+  return report.status;
 }
 
-// Which of two exit statuses says more: failed before locked before below the preferred level.
-int worse(int a, int b) {
-  const auto rank = [](int status) { return status == 1 || status == 2 ? 10 : status; };
-  return rank(a) >= rank(b) ? a : b;
+Result<int> backup_and_report(const Invocation& invocation, Environment& environment) {
+  auto fd = ReportWriter::take(*invocation.report_fd);
+  if (!fd) return std::move(fd).error();
+  ReportWriter writer(std::move(*fd));
+  const RunReport report =
+      back_up_machine(invocation, invocation.arguments.front(), environment, writer);
+  writer.end(report);
+  return report.status;
+}
+
+// The machines that --all means. One whose configuration is wrong is among them: its run says so.
+Result<std::vector<std::string>> enabled_machines(const Invocation& invocation) {
+  auto names = config::configured_vms(invocation.config_directory);
+  if (!names) return names;
+  std::erase_if(*names, [&](const std::string& vm) {
+    const auto settings = settings_for(invocation, vm, Needs::kNothing);
+    return settings && !settings->enabled;
+  });
+  if (!names->empty()) return names;
+  return Error(ErrorCode::kConfiguration, "no machine is configured and enabled in '" +
+                                              base::printable(invocation.config_directory) +
+                                              "/vms.d'")
+      .with_hint("each machine has a file NAME.conf there");
+}
+
+std::vector<std::string> without_repetitions(const std::vector<std::string>& names) {
+  std::vector<std::string> unique;
+  for (const std::string& name : names) {
+    if (std::find(unique.begin(), unique.end(), name) == unique.end()) unique.push_back(name);
+  }
+  return unique;
+}
+
+Result<int> backup_many(const Invocation& invocation, const std::vector<std::string>& vms,
+                        Environment& environment) {
+  const auto shared = settings_for(invocation, "", Needs::kNothing);
+  if (!shared) return shared.error();
+  ManyRuns runs(invocation, environment, shared->parallel);
+  const std::vector<RunReport> reports = runs.run(vms);
+  if (invocation.json) {
+    base::Json machines = base::Json::array();
+    for (const RunReport& report : reports)
+      machines.push_back(json_of(report));
+    std::cout << base::to_document({{"machines", std::move(machines)}});
+  }
+  return worst_status(reports);
 }
 
 }  // namespace
 
 Result<int> backup(const Invocation& invocation, Environment& environment) {
-  if (invocation.arguments.size() == 1) {
-    return backup_one(invocation, invocation.arguments.front(), environment);
+  if (invocation.report_fd) return backup_and_report(invocation, environment);
+  if (invocation.all) {
+    const auto vms = enabled_machines(invocation);
+    return vms ? backup_many(invocation, *vms, environment) : vms.error();
   }
-  int status = 0;
-  for (const std::string& vm : invocation.arguments) {
-    const auto done = backup_one(invocation, vm, environment);
-    if (!done) {
-      complain(base::wrap(done.error(), base::printable(vm, 64)));
-    }
-    status = worse(status, done ? *done : base::host_exit_status(done.error().code()));
-    if (environment.stop.stop_requested()) break;
-  }
-  return status;
+  if (invocation.arguments.size() == 1) return backup_one(invocation, environment);
+  return backup_many(invocation, without_repetitions(invocation.arguments), environment);
 }
 
 }  // namespace holdfast::host::command

@@ -72,11 +72,12 @@ Result<config::Settings> settings_for(const Invocation& invocation, const std::s
 }
 
 void complain(const Error& error) {
-  std::cerr << "holdfast: " << error.one_line() << std::endl;
+  say(error.one_line());
 }
 
 void say(const std::string& text) {
-  std::cerr << "holdfast: " << text << std::endl;
+  // One write: a guardian, or the run of another machine, may have something to say as well.
+  std::cerr << "holdfast: " + text + "\n" << std::flush;
 }
 
 }  // namespace holdfast::host::command

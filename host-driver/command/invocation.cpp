@@ -33,7 +33,7 @@ struct Verb {
 
 constexpr std::size_t kMany = 1000;
 constexpr std::array<Verb, 9> kVerbs{{
-    {"backup", "VM...", "freeze, snapshot, thaw, copy, publish", 1, kMany},
+    {"backup", "VM...|--all", "freeze, snapshot, thaw, copy, publish", 0, kMany},
     {"list", "[VM...]", "the backups of these machines, or of all", 0, kMany},
     {"show", "VM [ID]", "one backup: level, evidence, window, disks", 1, 2},
     {"verify", "VM [ID...]", "check images and checksums, of all backups or these", 1, kMany},
@@ -65,6 +65,10 @@ po::options_description own_options(Invocation& invocation) {
       "show the effective settings and end");
   add("keep-failed", po::bool_switch(&invocation.keep_failed),
       "backup: keep what is below the required level, as ID.failed");
+  add("all", po::bool_switch(&invocation.all), "backup: every enabled machine of vms.d");
+  add("jobs,j", po::value<std::string>(), "backup: the key 'parallel' under another name");
+  add("report-fd", po::value<int>(),
+      "backup: write events as JSON lines to this descriptor, and nothing else");
   add("to", po::value(&invocation.to), "restore: the directory of the new images");
   add("disk", po::value(&invocation.disks), "restore: this disk alone; may be repeated");
   add("format", po::value(&invocation.format)->default_value("qcow2"), "restore: qcow2 or raw");
@@ -85,6 +89,21 @@ Error usage(const std::string& problem) {
   return Error(ErrorCode::kUsage, problem).with_hint("holdfast --help");
 }
 
+Result<void> check_backup(const Invocation& invocation) {
+  const std::size_t count = invocation.arguments.size();
+  if (invocation.all == (count > 0)) return usage("usage: holdfast backup VM... | --all");
+  if (invocation.report_fd && (*invocation.report_fd < 3 || count != 1)) {
+    return usage("--report-fd takes a descriptor from 3 on, and one machine");
+  }
+  if (count == 1) return {};
+  for (const base::Setting& setting : invocation.overrides) {
+    if (setting.key == "qmp" || setting.key == "agent") {
+      return usage("--" + setting.key + " is for one machine");
+    }
+  }
+  return {};
+}
+
 Result<void> check_arguments(const Invocation& invocation) {
   const auto verb = std::find_if(kVerbs.begin(), kVerbs.end(), [&](const Verb& candidate) {
     return candidate.name == invocation.verb;
@@ -95,6 +114,10 @@ Result<void> check_arguments(const Invocation& invocation) {
   const std::size_t count = invocation.arguments.size();
   if (count < verb->least || count > verb->most) {
     return usage("usage: holdfast " + invocation.verb + " " + std::string(verb->arguments));
+  }
+  if (invocation.verb == "backup" && !invocation.print_config) return check_backup(invocation);
+  if (invocation.verb != "backup" && (invocation.all || invocation.report_fd)) {
+    return usage("--all and --report-fd are for 'backup'");
   }
   if (invocation.verb == "restore" && invocation.to.empty()) {
     return usage("restore needs --to DIR");
@@ -145,6 +168,10 @@ Result<Invocation> parse_command_line(const std::vector<std::string>& words) {
     if (spec.type == OptionType::kPath) value = absolute(value);
     invocation.overrides.push_back({spec.name, std::move(value), "--" + spec.name});
   }
+  if (values.contains("jobs")) {
+    invocation.overrides.push_back({"parallel", values["jobs"].as<std::string>(), "--jobs"});
+  }
+  if (values.contains("report-fd")) invocation.report_fd = values["report-fd"].as<int>();
   if (auto right = check_arguments(invocation); !right) return std::move(right).error();
   return invocation;
 }

@@ -5,6 +5,7 @@
 // Threads: plain values. Errors: kUsage, one specific line.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,9 @@ struct Invocation {
   bool quiet = false;
   bool print_config = false;
   bool keep_failed = false;
+  bool all = false;
+  // The events of the run go to this descriptor, and nothing to the standard streams.
+  std::optional<int> report_fd;
   std::string to;
   std::vector<std::string> disks;
   std::string format = "qcow2";

@@ -35,6 +35,13 @@ OptionSpec choice(const char* name, const char* value, std::vector<std::string> 
           .choices = std::move(choices)};
 }
 
+OptionTable joined(const std::vector<OptionTable>& tables) {
+  OptionTable all;
+  for (const OptionTable& table : tables)
+    all.insert(all.end(), table.begin(), table.end());
+  return all;
+}
+
 }  // namespace
 
 OptionTable common_options() {
@@ -67,18 +74,38 @@ OptionTable common_options() {
   };
 }
 
+OptionTable host_options() {
+  return {
+      {.name = "parallel",
+       .type = OptionType::kInteger,
+       .default_value = "2",
+       .help = "how many machines are backed up side by side",
+       .least = 1,
+       .most = 64},
+  };
+}
+
 OptionTable machine_options() {
   return {
+      {.name = "enabled",
+       .type = OptionType::kBool,
+       .default_value = "yes",
+       .help = "is the machine among those of --all"},
       path("qmp", std::nullopt, "QEMU's monitor socket"),
       path("agent", std::nullopt, "the guest agent's socket"),
   };
 }
 
+OptionTable host_file_options() {
+  return joined({host_options(), common_options()});
+}
+
+OptionTable machine_file_options() {
+  return joined({machine_options(), common_options()});
+}
+
 OptionTable all_options() {
-  OptionTable table = machine_options();
-  for (OptionSpec& spec : common_options())
-    table.push_back(std::move(spec));
-  return table;
+  return joined({machine_options(), host_options(), common_options()});
 }
 
 }  // namespace holdfast::host::config

@@ -40,6 +40,8 @@ std::string text_or_empty(const Options& options, std::string_view name) {
 Settings typed(const std::string& vm, const Options& options) {
   Settings settings;
   settings.vm = vm;
+  settings.enabled = options.flag("enabled");
+  settings.parallel = static_cast<int>(options.integer("parallel"));
   settings.qmp = text_or_empty(options, "qmp");
   settings.agent = text_or_empty(options, "agent");
   settings.repository = text_or_empty(options, "repository");
@@ -76,12 +78,12 @@ Result<Settings> load_settings(const std::string& config_directory, const std::s
 
   std::vector<std::vector<Setting>> layers;
   if (!vm.empty()) {
-    auto own =
-        read_checked(config_directory + "/vms.d/" + vm + std::string(kSuffix), all_options());
+    auto own = read_checked(config_directory + "/vms.d/" + vm + std::string(kSuffix),
+                            machine_file_options());
     if (!own) return std::move(own).error();
     layers.push_back(std::move(*own));
   }
-  auto shared = read_checked(config_directory + "/host.conf", common_options());
+  auto shared = read_checked(config_directory + "/host.conf", host_file_options());
   if (!shared) return std::move(shared).error();
   layers.push_back(std::move(*shared));
   for (const auto& layer : layers) {

@@ -19,6 +19,8 @@ inline constexpr const char* kConfigDirectory = "/etc/holdfast";
 
 struct Settings {
   std::string vm;
+  bool enabled = true;  // for --all
+  int parallel = 1;
   std::string qmp;    // empty: not configured
   std::string agent;  // likewise
   std::string repository;

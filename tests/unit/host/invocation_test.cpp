@@ -5,6 +5,8 @@
 
 #include <filesystem>
 
+#include "command/many_runs.h"
+
 namespace holdfast::host::command {
 namespace {
 
@@ -12,9 +14,9 @@ using base::ErrorCode;
 
 TEST(Invocation, TakesVerbArgumentsAndSettingsApart) {
   const auto invocation = parse_command_line(
-      {"backup", "web1", "--qmp", "rel/q", "--require=application", "--json", "web2"});
+      {"status", "web1", "--qmp", "rel/q", "--require=application", "--json", "web2"});
   ASSERT_TRUE(invocation) << invocation.error().text();
-  EXPECT_EQ(invocation->verb, "backup");
+  EXPECT_EQ(invocation->verb, "status");
   EXPECT_EQ(invocation->arguments, (std::vector<std::string>{"web1", "web2"}));
   EXPECT_TRUE(invocation->json);
   ASSERT_EQ(invocation->overrides.size(), 2U);
@@ -33,12 +35,50 @@ TEST(Invocation, SaysOneSpecificThing) {
   };
   EXPECT_EQ(text({}), "a command is missing");
   EXPECT_EQ(text({"bakcup", "x"}), "unknown command 'bakcup'");
-  EXPECT_EQ(text({"backup"}), "usage: holdfast backup VM...");
+  EXPECT_EQ(text({"backup"}), "usage: holdfast backup VM... | --all");
   EXPECT_EQ(text({"restore", "x", "latest"}), "restore needs --to DIR");
   EXPECT_EQ(text({"restore", "x"}), "usage: holdfast restore VM ID --to DIR");
   EXPECT_EQ(text({"list", "--format", "vmdk"}), "--format is qcow2 or raw");
   EXPECT_EQ(text({"backup", "x", "--no-such"}), "unrecognised option '--no-such'");
   EXPECT_EQ(text({"backup", "x", "--qm", "/q"}), "unrecognised option '--qm'");
+  EXPECT_EQ(text({"backup", "x", "--all"}), "usage: holdfast backup VM... | --all");
+  EXPECT_EQ(text({"backup", "x", "y", "--agent", "/q"}), "--agent is for one machine");
+  EXPECT_EQ(text({"backup", "--all", "--qmp", "/q"}), "--qmp is for one machine");
+  EXPECT_EQ(text({"list", "--all"}), "--all and --report-fd are for 'backup'");
+  for (const auto& words : {std::vector<std::string>{"backup", "x", "--report-fd", "2"},
+                            {"backup", "x", "y", "--report-fd", "3"},
+                            {"backup", "--all", "--report-fd", "3"}}) {
+    EXPECT_EQ(text(words), "--report-fd takes a descriptor from 3 on, and one machine");
+  }
+}
+
+TEST(Invocation, TakesJobsForTheKeyParallel) {
+  const auto invocation = parse_command_line({"backup", "--all", "-j", "5"});
+  ASSERT_TRUE(invocation) << invocation.error().text();
+  EXPECT_TRUE(invocation->all);
+  ASSERT_EQ(invocation->overrides.size(), 1U);
+  EXPECT_EQ(invocation->overrides[0].key, "parallel");
+  EXPECT_EQ(invocation->overrides[0].value, "5");
+  EXPECT_EQ(invocation->overrides[0].origin, "--jobs");
+}
+
+TEST(Invocation, IsPassedOnToTheRunOfOneMachine) {
+  const auto all = parse_command_line({"backup", "--all", "--config-directory", "/etc/x",
+                                       "--require", "crash", "--keep-failed", "--json", "-j2"});
+  ASSERT_TRUE(all) << all.error().text();
+  const auto child = parse_command_line(child_words(*all, "web1"));
+  ASSERT_TRUE(child) << child.error().text();
+  EXPECT_EQ(child->arguments, std::vector<std::string>{"web1"});
+  EXPECT_EQ(child->config_directory, "/etc/x");
+  EXPECT_TRUE(child->keep_failed);
+  EXPECT_FALSE(child->all || child->json);
+  ASSERT_EQ(child->overrides.size(), 2U);
+  EXPECT_EQ(child->overrides[1].key, "require");
+  // What looks like an option is a name that no machine has, not an option.
+  const auto odd = parse_command_line(child_words(*all, "--json"));
+  ASSERT_TRUE(odd) << odd.error().text();
+  EXPECT_EQ(odd->arguments, std::vector<std::string>{"--json"});
+  EXPECT_FALSE(odd->json);
 }
 
 TEST(Invocation, KnowsHelpAndVersionEverywhere) {

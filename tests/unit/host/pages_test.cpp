@@ -75,8 +75,8 @@ TEST(Examples, AreValidConfigurations) {
     const auto set = options.set_all(*settings);
     EXPECT_TRUE(set) << set.error().text();
   };
-  check("host.conf", config::common_options());
-  check("vm.conf", config::all_options());
+  check("host.conf", config::host_file_options());
+  check("vm.conf", config::machine_file_options());
 }
 
 }  // namespace
