@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "command/backup_machine.h"
 
+#include "command/metrics.h"
 #include "run/backup_run.h"
 
 namespace holdfast::host::command {
@@ -24,22 +25,37 @@ Error below_preferred(const run::BackupOutcome& outcome, const std::string& pref
                                           preferred + "' is preferred: " + reasons};
 }
 
-}  // namespace
-
-RunReport back_up_machine(const Invocation& invocation, const std::string& vm,
-                          Environment& environment, run::Observer& observer) {
-  auto settings = settings_for(invocation, vm, Needs::kBackup);
-  if (!settings) return failed(vm, std::move(settings).error());
-  run::BackupRun backup_run({*settings, invocation.keep_failed}, environment.processes, observer,
+RunReport back_up(const Invocation& invocation, const config::Settings& settings,
+                  Environment& environment, run::Observer& observer) {
+  const std::string& vm = settings.vm;
+  run::BackupRun backup_run({settings, invocation.keep_failed}, environment.processes, observer,
                             environment.stop, environment.abandon);
   auto outcome = backup_run.run();
   if (!outcome) return failed(vm, std::move(outcome).error());
   RunReport report{.vm = vm, .status = 0, .error = {}, .manifest = outcome->manifest};
   report.manifest["directory"] = outcome->directory;
-  if (outcome->level < repository::level_named(settings->prefer).value()) {
-    report.error = below_preferred(*outcome, settings->prefer);
+  if (outcome->level < repository::level_named(settings.prefer).value()) {
+    report.error = below_preferred(*outcome, settings.prefer);
     report.status = base::host_exit_status(report.error->code());
   }
+  return report;
+}
+
+}  // namespace
+
+RunReport back_up_machine(const Invocation& invocation, const std::string& vm,
+                          Environment& environment, run::Observer& observer) {
+  const auto settings = settings_for(invocation, vm, Needs::kBackup);
+  if (!settings) return failed(vm, settings.error());
+  RunTime time;
+  time.begin = std::chrono::system_clock::now();
+  RunReport report = back_up(invocation, *settings, environment, observer);
+  time.end = std::chrono::system_clock::now();
+  // The run that holds the lock tells of itself.
+  const bool locked = report.error && report.error->code() == ErrorCode::kLocked;
+  if (settings->metrics_directory.empty() || locked) return report;
+  const auto written = write_metrics(settings->metrics_directory, report, time);
+  if (!written) observer.note(written.error().one_line() + ", continuing without metrics");
   return report;
 }
 

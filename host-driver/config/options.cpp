@@ -67,6 +67,7 @@ OptionTable common_options() {
        .least = 0,
        .most = 100},
       path("guest-record", "/run/holdfast/last.json", "the guest's freeze record, in the guest"),
+      path("metrics-directory", std::nullopt, "where a file for the node exporter is written"),
       {.name = "qemu-img",
        .type = OptionType::kText,
        .default_value = "qemu-img",

@@ -59,6 +59,7 @@ Settings typed(const std::string& vm, const Options& options) {
   settings.overlay_directory = text_or_empty(options, "overlay-directory");
   settings.overlay_reserve = static_cast<int>(options.integer("overlay-reserve"));
   settings.guest_record = options.text("guest-record");
+  settings.metrics_directory = text_or_empty(options, "metrics-directory");
   settings.qemu_img = options.text("qemu-img");
   settings.printed = options.print();
   return settings;

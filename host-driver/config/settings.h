@@ -38,6 +38,7 @@ struct Settings {
   std::string overlay_directory;  // empty: beside each image
   int overlay_reserve = 0;
   std::string guest_record;
+  std::string metrics_directory;  // empty: none
   std::string qemu_img;
   // "key = value  # origin" lines.
   std::string printed;

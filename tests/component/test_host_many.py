@@ -203,6 +203,64 @@ class HostMany(ManyCase):
             self.run_host("backup", "--all", qmp="/nowhere"), 2))
 
 
+class HostMetrics(ManyCase):
+    KEPT = ("timestamp_seconds", "level", "window_seconds", "copy_seconds", "bytes", "disks")
+
+    def setUp(self):
+        super().setUp()
+        os.mkdir(self.path("metrics"))
+
+    def metrics(self, name):
+        """{metric: value}; every line is what the text format of Prometheus allows, in its order."""
+        path = self.path(f"metrics/holdfast_{name}.prom")
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o644)
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        self.assertTrue(text.endswith("\n"))
+        lines = text[:-1].split("\n")
+        self.assertEqual(len(lines) % 3, 0, text)
+        values = {}
+        for index in range(0, len(lines), 3):
+            metric = re.fullmatch(r"# HELP ([a-z_]+) [^\\]+", lines[index])[1]
+            self.assertEqual(lines[index + 1], f"# TYPE {metric} gauge")
+            value = re.fullmatch(metric + r'\{vm="' + name + r'"\} (\d+(?:\.\d+)?)',
+                                 lines[index + 2])[1]
+            self.assertTrue(metric.startswith("holdfast_backup_"))
+            short = metric.removeprefix("holdfast_backup_")
+            self.assertNotIn(short, values)
+            values[short] = float(value)
+        return values
+
+    def test_each_machine_has_a_file_and_a_failure_keeps_the_last_success(self):
+        begin = time.time() - 1
+        metrics = self.path("metrics")
+        self.assertEqual(self.run_host("backup", "--all", metrics_directory=metrics).returncode, 0)
+        self.assertEqual(sorted(os.listdir(metrics)),
+                         [f"holdfast_{name}.prom" for name in self.NAMES])
+        first = self.metrics("db1")
+        self.assertEqual(set(first), {f"last_success_{name}" for name in self.KEPT} | {
+            f"last_run_{name}" for name in ("timestamp_seconds", "duration_seconds", "success",
+                                            "exit_status")})
+        self.assertEqual((first["last_run_success"], first["last_run_exit_status"],
+                          first["last_success_level"], first["last_success_disks"]), (1, 0, 2, 2))
+        self.assertGreater(first["last_success_bytes"], 0)
+        self.assertTrue(begin <= first["last_success_timestamp_seconds"] <= time.time() + 1)
+        self.machines["db1"].stop()
+        self.assertEqual(self.run_host("backup", "db1", metrics_directory=metrics).returncode, 1)
+        second = self.metrics("db1")
+        self.assertEqual((second["last_run_success"], second["last_run_exit_status"]), (0, 1))
+        self.assertGreater(second["last_run_timestamp_seconds"],
+                           first["last_run_timestamp_seconds"])
+        for name in self.KEPT:
+            self.assertEqual(second[f"last_success_{name}"], first[f"last_success_{name}"])
+
+    def test_a_directory_that_is_missing_is_said_and_the_backup_is_done(self):
+        done = self.run_host("backup", "web1", metrics_directory=self.path("nowhere"))
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, r"\Aholdfast: web1: unable to [^\n]*, continuing without "
+                                      r"metrics\n\Z")
+
+
 class HostManyDeaths(ManyCase):
     def children(self, process):
         with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as file:
