@@ -20,15 +20,18 @@ struct Entry {
   Result<int> (*run)(const Invocation&, Environment&);
 };
 
-constexpr std::array<Entry, 9> kCommands{{{"backup", backup},
-                                          {"list", list},
-                                          {"show", show},
-                                          {"verify", verify},
-                                          {"restore", restore},
-                                          {"status", status},
-                                          {"freeze", freeze},
-                                          {"thaw", thaw},
-                                          {"recover", recover}}};
+constexpr std::array<Entry, 12> kCommands{{{"backup", backup},
+                                           {"list", list},
+                                           {"show", show},
+                                           {"verify", verify},
+                                           {"restore", restore},
+                                           {"prune", prune},
+                                           {"protect", protect},
+                                           {"unprotect", unprotect},
+                                           {"status", status},
+                                           {"freeze", freeze},
+                                           {"thaw", thaw},
+                                           {"recover", recover}}};
 
 Result<void> require_key(const std::string& value, const std::string& key, const std::string& vm) {
   if (!value.empty()) return {};

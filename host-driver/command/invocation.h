@@ -28,6 +28,7 @@ struct Invocation {
   bool all = false;
   // The events of the run go to this descriptor, and nothing to the standard streams.
   std::optional<int> report_fd;
+  bool dry_run = false;
   std::string to;
   std::vector<std::string> disks;
   std::string format = "qcow2";

@@ -43,23 +43,25 @@ Json summary(const Line& line) {
           {"kind", kind_of(backup)},
           {"parent", parent.empty() ? Json() : Json(parent)},
           {"chain", line.chain ? Json(*line.chain) : Json()},
+          {"protected", backup.is_protected},
           {"disks", backup.manifest.disks.size()},
           {"bytes", bytes_of(backup)},
           {"directory", backup.directory}};
 }
 
 void print_table(const std::vector<Line>& lines, const std::vector<BadBackup>& unusable) {
-  std::vector<ui::Row> rows{{"VM", "ID", "BEGIN", "LEVEL", "KIND", "CHAIN", "DISKS", "SIZE"}};
+  std::vector<ui::Row> rows{
+      {"VM", "ID", "BEGIN", "LEVEL", "KIND", "CHAIN", "PROTECTED", "DISKS", "SIZE"}};
   for (const Line& line : lines) {
     const Backup& backup = line.backup;
     rows.push_back({backup.manifest.vm, backup.manifest.id, backup.manifest.begin,
                     std::string(name_of(backup.manifest.level)), kind_of(backup),
                     line.chain ? std::to_string(*line.chain) : "broken",
-                    std::to_string(backup.manifest.disks.size()),
+                    backup.is_protected ? "yes" : "-", std::to_string(backup.manifest.disks.size()),
                     base::format_bytes(bytes_of(backup))});
   }
   for (const BadBackup& bad : unusable)
-    rows.push_back({bad.vm, bad.id, "-", "unusable", "-", "-", "-", "-"});
+    rows.push_back({bad.vm, bad.id, "-", "unusable", "-", "-", "-", "-", "-"});
   std::cout << ui::format_table(rows);
 }
 

@@ -116,6 +116,7 @@ void print_backup(const repository::Backup& backup, const Chain& chain) {
             << (backup.manifest.parent().empty() ? "full" : "increment") << "; QEMU "
             << shown(member(member(document, "qemu"), "version")) << "\n";
   print_chain(backup.manifest, chain);
+  if (backup.is_protected) std::cout << "Protected  yes\n";
   std::cout << "Directory  " << base::printable(backup.directory) << "\n";
   print_resources(member(evidence, "guest_record"));
   print_disks(backup.manifest);
@@ -136,6 +137,7 @@ Result<int> show(const Invocation& invocation, Environment&) {
   if (invocation.json) {
     Json json = backup->manifest.document;
     json["directory"] = backup->directory;
+    json["protected"] = backup->is_protected;
     json["chain"] = chain ? Json(*chain) : Json();
     std::cout << base::to_document(json);
   } else {

@@ -42,6 +42,15 @@ OptionTable joined(const std::vector<OptionTable>& tables) {
   return all;
 }
 
+OptionSpec keep(const char* name, const char* help) {
+  return {.name = name,
+          .type = OptionType::kInteger,
+          .default_value = "0",
+          .help = help,
+          .least = 0,
+          .most = 100000};
+}
+
 }  // namespace
 
 OptionTable common_options() {
@@ -72,6 +81,12 @@ OptionTable common_options() {
        .type = OptionType::kText,
        .default_value = "qemu-img",
        .help = "the qemu-img program"},
+      keep("keep-last", "prune: keep this many of the newest backups"),
+      keep("keep-hourly", "prune: keep the newest of this many hours"),
+      keep("keep-daily", "prune: keep the newest of this many days"),
+      keep("keep-weekly", "prune: keep the newest of this many weeks"),
+      keep("keep-monthly", "prune: keep the newest of this many months"),
+      keep("keep-yearly", "prune: keep the newest of this many years"),
   };
 }
 

@@ -61,6 +61,12 @@ Settings typed(const std::string& vm, const Options& options) {
   settings.guest_record = options.text("guest-record");
   settings.metrics_directory = text_or_empty(options, "metrics-directory");
   settings.qemu_img = options.text("qemu-img");
+  settings.keep_last = options.integer("keep-last");
+  settings.keep_hourly = options.integer("keep-hourly");
+  settings.keep_daily = options.integer("keep-daily");
+  settings.keep_weekly = options.integer("keep-weekly");
+  settings.keep_monthly = options.integer("keep-monthly");
+  settings.keep_yearly = options.integer("keep-yearly");
   settings.printed = options.print();
   return settings;
 }

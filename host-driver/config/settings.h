@@ -6,6 +6,7 @@
 // Threads: plain values. Errors: kConfiguration with file and line, kUsage for the command line.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,13 @@ struct Settings {
   std::string guest_record;
   std::string metrics_directory;  // empty: none
   std::string qemu_img;
+  // How many backups prune keeps; 0: none by this rule.
+  std::int64_t keep_last = 0;
+  std::int64_t keep_hourly = 0;
+  std::int64_t keep_daily = 0;
+  std::int64_t keep_weekly = 0;
+  std::int64_t keep_monthly = 0;
+  std::int64_t keep_yearly = 0;
   // "key = value  # origin" lines.
   std::string printed;
 };

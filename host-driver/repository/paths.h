@@ -6,7 +6,9 @@
 //   REPOSITORY/holdfast-repository            the mark that it is ours
 //   REPOSITORY/VM/.lock                       one run at a time
 //   REPOSITORY/VM/ID/{manifest.json,DISK.qcow2}
+//   REPOSITORY/VM/ID/protected                this one is never pruned
 //   REPOSITORY/VM/.incomplete-ID/             being written; not a backup
+//   REPOSITORY/VM/.removing-ID/               being removed; not a backup any more
 //   REPOSITORY/VM/ID.failed/                  kept on request; not a backup
 //
 // Threads: any.
@@ -23,6 +25,8 @@ namespace holdfast::host::repository {
 
 inline constexpr std::string_view kMarkName = "holdfast-repository";
 inline constexpr std::string_view kManifestName = "manifest.json";
+inline constexpr std::string_view kProtectedName = "protected";
+inline constexpr std::string_view kRemovingPrefix = ".removing-";
 inline constexpr std::string_view kIncompletePrefix = ".incomplete-";
 inline constexpr std::string_view kFailedSuffix = ".failed";
 

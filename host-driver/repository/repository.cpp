@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 
 #include "base/file.h"
@@ -82,6 +83,13 @@ Result<void> make_mark(const std::string& path) {
     return base::errno_error(problem, failure);
   }
   return flush_directory(path.substr(0, path.rfind('/')));
+}
+
+Result<void> remove_tree(const std::string& path) {
+  std::error_code problem;
+  (void)std::filesystem::remove_all(path, problem);
+  if (!problem) return {};
+  return base::errno_error(problem.value(), "unable to remove " + in_quotes(path));
 }
 
 Error not_ours(const std::string& path) {
@@ -189,7 +197,10 @@ Result<Backup> Repository::load(const std::string& vm, const std::string& id) co
     return Error(ErrorCode::kCorrupt, "unable to use " + in_quotes(file) + ": it belongs to '" +
                                           manifest->vm + "/" + manifest->id + "'");
   }
-  return Backup{directory, std::move(*manifest)};
+  // Whatever stands there protects.
+  const auto marker = kind_of(directory + "/" + std::string(kProtectedName));
+  if (!marker) return marker.error();
+  return Backup{directory, std::move(*manifest), *marker != Kind::kMissing};
 }
 
 Result<Listing> Repository::list(const std::string& vm) const {
@@ -251,6 +262,22 @@ Result<std::string> Repository::disk_path(const std::string& directory, const Di
   return path;
 }
 
+Result<void> Repository::remove_backup(const std::string& vm, const std::string& id) const {
+  const auto directory = vm_directory(vm);
+  if (!directory) return directory.error();
+  const std::string path = *directory + "/" + id;
+  if (!is_backup_id(id)) {
+    return Error(ErrorCode::kUsage, "unable to remove " + in_quotes(path) + ": not a backup");
+  }
+  const std::string leaving = *directory + "/" + std::string(kRemovingPrefix) + id;
+  if (::rename(path.c_str(), leaving.c_str()) != 0) {
+    return base::errno_error(errno, "unable to remove " + in_quotes(path));
+  }
+  // On disk before anything else goes: after a power cut no chain is broken either.
+  if (auto flushed = flush_directory(*directory); !flushed) return flushed;
+  return remove_tree(leaving);
+}
+
 Result<std::vector<std::string>> Repository::remove_incomplete(const std::string& vm) const {
   const auto directory = vm_directory(vm);
   if (!directory) return directory.error();
@@ -258,13 +285,8 @@ Result<std::vector<std::string>> Repository::remove_incomplete(const std::string
   if (!names) return names.error();
   std::vector<std::string> removed;
   for (const std::string& name : *names) {
-    if (!name.starts_with(kIncompletePrefix)) continue;
-    std::error_code problem;
-    (void)std::filesystem::remove_all(*directory + "/" + name, problem);
-    if (problem) {
-      return base::errno_error(problem.value(),
-                               "unable to remove " + in_quotes(*directory + "/" + name));
-    }
+    if (!name.starts_with(kIncompletePrefix) && !name.starts_with(kRemovingPrefix)) continue;
+    if (auto gone = remove_tree(*directory + "/" + name); !gone) return std::move(gone).error();
     removed.push_back(name);
   }
   return removed;

@@ -15,10 +15,11 @@
 
 namespace holdfast::host::repository {
 
-// One published backup: where it lies, and its manifest.
+// One published backup: where it lies, its manifest, and whether it stays whatever happens.
 struct Backup {
   std::string directory;
   Manifest manifest;
+  bool is_protected = false;
 };
 
 // What a listing shows of a directory that looks like a backup but whose manifest is of no use.
@@ -56,7 +57,13 @@ class Repository {
   // no link.
   [[nodiscard]] static base::Result<std::string> disk_path(const std::string& directory,
                                                            const DiskEntry& disk);
-  // Removes what earlier runs left unpublished; the names. Only under the machine's lock.
+  // Takes the name of a backup from it, for good, and then removes it: whatever happens in between,
+  // there is never half a backup. Only under the machine's lock; does not look at what stands on
+  // it.
+  [[nodiscard]] base::Result<void> remove_backup(const std::string& vm,
+                                                 const std::string& id) const;
+  // Removes what earlier runs left unpublished or half removed; the names. Only under the machine's
+  // lock.
   [[nodiscard]] base::Result<std::vector<std::string>> remove_incomplete(
       const std::string& vm) const;
 

@@ -68,8 +68,9 @@ class Chains(ChainCase):
                           ("increment", self.second, 3)])
         lines = self.succeeding("list", VM).splitlines()
         self.assertEqual(lines[0].split(),
-                         ["VM", "ID", "BEGIN", "LEVEL", "KIND", "CHAIN", "DISKS", "SIZE"])
-        self.assertEqual(lines[3].split()[4:7], ["increment", "3", "2"])
+                         ["VM", "ID", "BEGIN", "LEVEL", "KIND", "CHAIN", "PROTECTED", "DISKS",
+                          "SIZE"])
+        self.assertEqual(lines[3].split()[4:8], ["increment", "3", "-", "2"])
         shown = json.loads(self.succeeding("show", VM, self.third, "--json"))
         self.assertEqual(shown["chain"], [self.third, self.second, self.full])
         text = self.succeeding("show", VM)

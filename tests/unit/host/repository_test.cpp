@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "base/file.h"
+#include "repository/chain.h"
 #include "repository/draft.h"
 #include "repository/lock.h"
 #include "repository/paths.h"
+#include "repository/prune.h"
 #include "support/temporary_directory.h"
 
 namespace holdfast::host::repository {
@@ -24,7 +26,7 @@ namespace fs = std::filesystem;
 using base::ErrorCode;
 using base::Json;
 
-Json manifest(const std::string& id) {
+Json manifest(const std::string& id, const std::string& parent = {}) {
   return {{"schema", 1},
           {"id", id},
           {"vm", "web1"},
@@ -35,6 +37,7 @@ Json manifest(const std::string& id) {
                                   {"file_format", "qcow2"},
                                   {"virtual_size", 10},
                                   {"bytes", 4},
+                                  {"backing", parent.empty() ? Json() : Json{{"id", parent}}},
                                   {"sha256", std::string(64, 'a')}}})}};
 }
 
@@ -49,17 +52,29 @@ class RepositoryTest : public ::testing::Test {
     vm_ = *directory;
   }
 
-  void publish(const std::string& id) {
+  void publish(const std::string& id, const std::string& parent = {}) {
     auto draft = Draft::create(vm_, id);
     ASSERT_TRUE(draft);
     ASSERT_TRUE(
         base::write_file(draft->directory() + "/vda.qcow2", "data", 0600, base::Durable::kNo));
-    const auto published = draft->publish(manifest(id));
+    const auto published = draft->publish(manifest(id, parent));
     ASSERT_TRUE(published) << published.error().text();
     EXPECT_EQ(*published, vm_ + "/" + id);
   }
 
   const std::string first_ = "20261120T182114Z-00000001";
+  // The ids that are left, oldest first.
+  std::vector<std::string> left() {
+    std::vector<std::string> ids;
+    const auto listing = repository_->list("web1");
+    EXPECT_TRUE(listing);
+    for (const Backup& backup : listing->backups)
+      ids.push_back(backup.manifest.id);
+    return ids;
+  }
+
+  const std::string third_ = "20261122T182114Z-00000003";
+  const std::string fourth_ = "20261123T182114Z-00000004";
   const std::string second_ = "20261121T182114Z-00000002";
   support::TemporaryDirectory directory_;
   std::string path_ = directory_.path() + "/deep/repository";
@@ -237,6 +252,108 @@ TEST_F(RepositoryTest, RemovesWhatIsIncompleteAndNothingElse) {
   EXPECT_EQ(removed->size(), 2U);
   EXPECT_TRUE(repository_->find("web1", first_));
   EXPECT_TRUE(fs::exists(directory_.path()));
+}
+
+TEST_F(RepositoryTest, CountsWhatEachBackupNeeds) {
+  publish(first_);
+  publish(second_, first_);
+  publish(third_, "20261101T182114Z-00000003");
+  publish(fourth_, third_);
+  const auto lengths = chain_lengths(repository_->list("web1")->backups);
+  EXPECT_EQ(lengths, (std::vector<std::optional<std::size_t>>{1, 2, std::nullopt, std::nullopt}));
+  EXPECT_EQ(*chain_of(*repository_, *repository_->find("web1", second_)),
+            (std::vector<std::string>{second_, first_}));
+  EXPECT_EQ(chain_of(*repository_, *repository_->find("web1", fourth_)).error().code(),
+            ErrorCode::kCorrupt);
+}
+
+TEST_F(RepositoryTest, PrunesWhatNoRuleKeeps) {
+  publish(first_);
+  publish(second_, first_);
+  publish(third_);
+  const auto planned = prune(*repository_, "web1", {.last = 1}, Removal::kNone, {});
+  ASSERT_TRUE(planned);
+  EXPECT_EQ(left().size(), 3U);
+  EXPECT_FALSE(planned->backups[1].decision.keep());
+  EXPECT_FALSE(planned->backups[1].removed);
+  const auto pruned = prune(*repository_, "web1", {.last = 1}, Removal::kReal, {});
+  ASSERT_TRUE(pruned);
+  EXPECT_FALSE(pruned->problem);
+  EXPECT_TRUE(pruned->backups[0].removed);
+  EXPECT_TRUE(pruned->backups[1].removed);
+  EXPECT_EQ(left(), std::vector<std::string>{third_});
+  EXPECT_EQ(std::distance(fs::directory_iterator(vm_), {}), 1);
+}
+
+TEST_F(RepositoryTest, NeverPrunesWithoutARule) {
+  publish(first_);
+  publish(second_);
+  const auto pruned = prune(*repository_, "web1", {}, Removal::kReal, {});
+  ASSERT_FALSE(pruned);
+  EXPECT_EQ(pruned.error().code(), ErrorCode::kConfiguration);
+  EXPECT_EQ(pruned.error().one_line(),
+            "no rule says which backups of 'web1' to keep (set keep-last, keep-daily or another of "
+            "these keys)");
+  EXPECT_EQ(left().size(), 2U);
+}
+
+TEST_F(RepositoryTest, KeepsWhatIsProtectedAndWhatItStandsOn) {
+  publish(first_);
+  publish(second_, first_);
+  publish(third_, second_);
+  publish(fourth_);
+  ASSERT_TRUE(set_protected(*repository_->find("web1", second_), true));
+  ASSERT_TRUE(set_protected(*repository_->find("web1", second_), true));
+  EXPECT_TRUE(repository_->find("web1", second_)->is_protected);
+  ASSERT_TRUE(prune(*repository_, "web1", {.last = 1}, Removal::kReal, {}));
+  EXPECT_EQ(left(), (std::vector<std::string>{first_, second_, fourth_}));
+  ASSERT_TRUE(set_protected(*repository_->find("web1", second_), false));
+  ASSERT_TRUE(prune(*repository_, "web1", {.last = 1}, Removal::kReal, {}));
+  EXPECT_EQ(left(), std::vector<std::string>{fourth_});
+}
+
+TEST_F(RepositoryTest, NeverRemovesABackupWithoutAUsableManifest) {
+  publish(first_);
+  fs::create_directory(vm_ + "/" + second_);
+  publish(third_);
+  publish(fourth_);
+  const auto pruned = prune(*repository_, "web1", {.last = 1}, Removal::kReal, {});
+  ASSERT_TRUE(pruned);
+  ASSERT_EQ(pruned->unusable.size(), 1U);
+  EXPECT_EQ(pruned->unusable[0].id, second_);
+  EXPECT_TRUE(fs::exists(vm_ + "/" + second_));
+  EXPECT_EQ(left(), (std::vector<std::string>{first_, fourth_}));
+}
+
+TEST_F(RepositoryTest, RemovesAnIncrementBeforeWhatItStandsOn) {
+  publish(first_);
+  publish(second_, first_);
+  publish(third_, second_);
+  publish(fourth_);
+  // In the way of the second one's removal.
+  fs::create_directories(vm_ + "/.removing-" + second_ + "/x");
+  const auto pruned = prune(*repository_, "web1", {.last = 1}, Removal::kReal, {});
+  ASSERT_TRUE(pruned);
+  ASSERT_TRUE(pruned->problem);
+  EXPECT_EQ(pruned->problem->text(),
+            "unable to remove '" + vm_ + "/" + second_ + "': Directory not empty");
+  EXPECT_EQ(left(), (std::vector<std::string>{first_, second_, fourth_}));
+  // What a crash left is no backup, and is cleared away.
+  EXPECT_EQ(*repository_->remove_incomplete("web1"),
+            std::vector<std::string>{".removing-" + second_});
+  ASSERT_TRUE(prune(*repository_, "web1", {.last = 1}, Removal::kReal, {}));
+  EXPECT_EQ(left(), std::vector<std::string>{fourth_});
+}
+
+TEST_F(RepositoryTest, StopsBetweenTwoRemovals) {
+  publish(first_);
+  publish(second_);
+  std::stop_source source;
+  source.request_stop();
+  const auto pruned = prune(*repository_, "web1", {.last = 1}, Removal::kReal, source.get_token());
+  ASSERT_TRUE(pruned && pruned->problem);
+  EXPECT_EQ(pruned->problem->code(), ErrorCode::kCancelled);
+  EXPECT_EQ(left().size(), 2U);
 }
 
 TEST(Lock, IsHeldOnceAndNamesItsHolder) {
