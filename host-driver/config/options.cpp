@@ -16,14 +16,39 @@ OptionSpec path(const char* name, std::optional<std::string> value, const char* 
   return {.name = name, .type = OptionType::kPath, .default_value = std::move(value), .help = help};
 }
 
-OptionSpec duration(const char* name, const char* value, std::int64_t least, std::int64_t most,
-                    const char* help) {
+OptionSpec text(const char* name, const char* value, const char* help) {
+  return {.name = name, .type = OptionType::kText, .default_value = value, .help = help};
+}
+
+OptionSpec flag(const char* name, const char* value, const char* help) {
+  return {.name = name, .type = OptionType::kBool, .default_value = value, .help = help};
+}
+
+struct Range {
+  std::int64_t least;
+  std::int64_t most;
+};
+
+OptionSpec within(OptionType type, const char* name, const char* value, Range range,
+                  const char* help) {
   return {.name = name,
-          .type = OptionType::kDuration,
+          .type = type,
           .default_value = value,
           .help = help,
-          .least = least,
-          .most = most};
+          .least = range.least,
+          .most = range.most};
+}
+
+OptionSpec duration(const char* name, const char* value, Range range, const char* help) {
+  return within(OptionType::kDuration, name, value, range, help);
+}
+
+OptionSpec integer(const char* name, const char* value, Range range, const char* help) {
+  return within(OptionType::kInteger, name, value, range, help);
+}
+
+OptionSpec keep(const char* name, const char* help) {
+  return integer(name, "0", {0, 100000}, help);
 }
 
 OptionSpec choice(const char* name, const char* value, std::vector<std::string> choices,
@@ -35,20 +60,9 @@ OptionSpec choice(const char* name, const char* value, std::vector<std::string> 
           .choices = std::move(choices)};
 }
 
-OptionTable joined(const std::vector<OptionTable>& tables) {
-  OptionTable all;
-  for (const OptionTable& table : tables)
-    all.insert(all.end(), table.begin(), table.end());
-  return all;
-}
-
-OptionSpec keep(const char* name, const char* help) {
-  return {.name = name,
-          .type = OptionType::kInteger,
-          .default_value = "0",
-          .help = help,
-          .least = 0,
-          .most = 100000};
+OptionTable joined(OptionTable table, const OptionTable& more) {
+  table.insert(table.end(), more.begin(), more.end());
+  return table;
 }
 
 }  // namespace
@@ -61,67 +75,53 @@ OptionTable common_options() {
       choice("method", "overlay", {"overlay"}, "how the instant is taken"),
       choice("require", "filesystem", levels, "below this level the run fails"),
       choice("prefer", "application", levels, "below this level the exit status is 3"),
-      duration("freeze-timeout", "30s", kSecond, kHour, "how long the guest may take to freeze"),
-      duration("thaw-timeout", "30s", kSecond, kHour, "how long the guest may take to thaw"),
-      duration("snapshot-timeout", "10s", kSecond / 10, kHour, "how long the transaction may take"),
-      duration("agent-timeout", "5s", kSecond / 10, kHour, "any other answer of the guest agent"),
-      duration("qmp-timeout", "10s", kSecond / 10, kHour, "any other answer of QEMU"),
-      duration("copy-timeout", "24h", kSecond, 240 * kHour, "copying one disk"),
-      duration("settle-timeout", "2h", kSecond, 240 * kHour, "committing the overlays"),
+      duration("freeze-timeout", "30s", {kSecond, kHour}, "how long the guest may take to freeze"),
+      duration("thaw-timeout", "30s", {kSecond, kHour}, "how long the guest may take to thaw"),
+      duration("snapshot-timeout", "10s", {kSecond / 10, kHour},
+               "how long the transaction may take"),
+      duration("agent-timeout", "5s", {kSecond / 10, kHour}, "any other answer of the guest agent"),
+      duration("qmp-timeout", "10s", {kSecond / 10, kHour}, "any other answer of QEMU"),
+      duration("copy-timeout", "24h", {kSecond, 240 * kHour}, "copying one disk"),
+      duration("settle-timeout", "2h", {kSecond, 240 * kHour}, "committing the overlays"),
       path("overlay-directory", std::nullopt, "where overlays stand; default: beside each image"),
-      {.name = "overlay-reserve",
-       .type = OptionType::kInteger,
-       .default_value = "10",
-       .help = "free space wanted for overlays, in percent of the disks",
-       .least = 0,
-       .most = 100},
+      integer("overlay-reserve", "10", {0, 100},
+              "free space wanted for overlays, in percent of the disks"),
       path("guest-record", "/run/holdfast/last.json", "the guest's freeze record, in the guest"),
       path("metrics-directory", std::nullopt, "where a file for the node exporter is written"),
-      {.name = "qemu-img",
-       .type = OptionType::kText,
-       .default_value = "qemu-img",
-       .help = "the qemu-img program"},
-      keep("keep-last", "prune: keep this many of the newest backups"),
-      keep("keep-hourly", "prune: keep the newest of this many hours"),
-      keep("keep-daily", "prune: keep the newest of this many days"),
-      keep("keep-weekly", "prune: keep the newest of this many weeks"),
-      keep("keep-monthly", "prune: keep the newest of this many months"),
-      keep("keep-yearly", "prune: keep the newest of this many years"),
+      text("qemu-img", "qemu-img", "the qemu-img program"),
+      keep("keep-last", "keep this many of the newest backups"),
+      keep("keep-hourly", "keep the newest of this many hours"),
+      keep("keep-daily", "keep the newest of this many days"),
+      keep("keep-weekly", "keep the newest of this many weeks"),
+      keep("keep-monthly", "keep the newest of this many months"),
+      keep("keep-yearly", "keep the newest of this many years"),
   };
 }
 
 OptionTable host_options() {
   return {
-      {.name = "parallel",
-       .type = OptionType::kInteger,
-       .default_value = "2",
-       .help = "how many machines are backed up side by side",
-       .least = 1,
-       .most = 64},
+      integer("parallel", "2", {1, 64}, "how many machines are backed up side by side"),
   };
 }
 
 OptionTable machine_options() {
   return {
-      {.name = "enabled",
-       .type = OptionType::kBool,
-       .default_value = "yes",
-       .help = "is the machine among those of --all"},
+      flag("enabled", "yes", "is the machine among those of --all"),
       path("qmp", std::nullopt, "QEMU's monitor socket"),
       path("agent", std::nullopt, "the guest agent's socket"),
   };
 }
 
 OptionTable host_file_options() {
-  return joined({host_options(), common_options()});
+  return joined(host_options(), common_options());
 }
 
 OptionTable machine_file_options() {
-  return joined({machine_options(), common_options()});
+  return joined(machine_options(), common_options());
 }
 
 OptionTable all_options() {
-  return joined({machine_options(), host_options(), common_options()});
+  return joined(machine_options(), host_file_options());
 }
 
 }  // namespace holdfast::host::config
