@@ -2,6 +2,7 @@
 #include "command/backup_machine.h"
 
 #include "command/metrics.h"
+#include "command/retention.h"
 #include "run/backup_run.h"
 
 namespace holdfast::host::command {
@@ -25,6 +26,20 @@ Error below_preferred(const run::BackupOutcome& outcome, const std::string& pref
                                           preferred + "' is preferred: " + reasons};
 }
 
+// The backup is there, whatever becomes of the older ones: what went wrong is told beside it.
+void retain(RunReport& report, const config::Settings& settings, Environment& environment) {
+  Retained retained = apply_retention(settings, environment.stop);
+  report.manifest["removed"] = std::move(retained.removed);
+  if (retained.problems.empty()) return;
+  Error error = base::wrap(std::move(retained.problems.front()),
+                           "the backup is published, but the keep- rules could not be applied");
+  for (std::size_t i = 1; i < retained.problems.size(); ++i)
+    error = std::move(error).also(std::move(retained.problems[i]));
+  if (report.error) error = std::move(error).also(std::move(*report.error));
+  report.status = base::host_exit_status(error.code());
+  report.error = std::move(error);
+}
+
 RunReport back_up(const Invocation& invocation, const config::Settings& settings,
                   Environment& environment, run::Observer& observer) {
   const std::string& vm = settings.vm;
@@ -38,6 +53,8 @@ RunReport back_up(const Invocation& invocation, const config::Settings& settings
     report.error = below_preferred(*outcome, settings.prefer);
     report.status = base::host_exit_status(report.error->code());
   }
+  // The run still holds its locks.
+  retain(report, settings, environment);
   return report;
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include "repository/prune.h"
-
 #include <algorithm>
 #include <iostream>
 
 #include "base/text.h"
 #include "command/commands.h"
+#include "command/retention.h"
 #include "repository/lock.h"
 #include "ui/table.h"
 
@@ -18,11 +17,6 @@ using repository::Removal;
 using repository::Repository;
 
 namespace {
-
-repository::Rules rules_of(const config::Settings& settings) {
-  return {settings.keep_last,   settings.keep_hourly,  settings.keep_daily,
-          settings.keep_weekly, settings.keep_monthly, settings.keep_yearly};
-}
 
 Result<Pruned> prune_one(const config::Settings& settings, bool dry_run, Environment& environment) {
   const auto repository = Repository::open(settings.repository);
@@ -94,20 +88,11 @@ void print_done(const std::string& vm, const Pruned& pruned) {
 // What is wrong, and the exit status that says so.
 int report(const std::string& vm, const Pruned& pruned) {
   int status = 0;
-  for (const repository::BadBackup& bad : pruned.unusable) {
-    complain(base::wrap(bad.problem, vm + "/" + bad.id + ": not removed, nor anything older"));
-    status = 1;
+  for (const base::Error& problem : problems_of(vm, pruned)) {
+    complain(base::wrap(problem, vm));
+    status = base::host_exit_status(problem.code());
   }
-  for (const Pruned::One& one : pruned.backups) {
-    if (!one.decision.broken) continue;
-    complain(base::Error(base::ErrorCode::kCorrupt,
-                         vm + "/" + one.decision.id + ": not removed: its chain is broken")
-                 .with_hint("holdfast show " + vm + " " + one.decision.id));
-    status = 1;
-  }
-  if (!pruned.problem) return status;
-  complain(base::wrap(*pruned.problem, vm));
-  return base::host_exit_status(pruned.problem->code());
+  return status;
 }
 
 }  // namespace

@@ -52,12 +52,14 @@ std::string summary_of(const RunReport& report) {
   const Json& manifest = report.manifest;
   const std::size_t disks = manifest.at("disks").size();
   const Json& copy = manifest.at("copy");
+  const std::size_t removed = manifest.contains("removed") ? manifest["removed"].size() : 0;
   return report.vm + ": " + manifest.at("id").get<std::string>() + ": " +
          manifest.at("level").get<std::string>() + ", window " +
          rounded(manifest.at("window").at("total_ms").get<double>(), 0) + " ms, " +
          std::to_string(disks) + (disks == 1 ? " disk, " : " disks, ") +
          base::format_bytes(copy.at("bytes").get<std::uint64_t>()) + " in " +
-         rounded(copy.at("duration_ms").get<double>() / 1000, 1) + " s";
+         rounded(copy.at("duration_ms").get<double>() / 1000, 1) + " s" +
+         (removed == 0 ? "" : ", " + std::to_string(removed) + " older removed");
 }
 
 Json json_of(const RunReport& report) {

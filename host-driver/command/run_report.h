@@ -22,11 +22,13 @@ struct RunReport {
   int status = 0;
   // What failed, or why the level is below the preferred one; without the machine's name.
   std::optional<base::Error> error = {};
-  // Of what was published, with its "directory"; null if nothing was.
+  // Of what was published, with its "directory", and with the ids that the keep- rules "removed"
+  // after it; null if nothing was.
   base::Json manifest = {};
 };
 
-// The one line that cron mails: "web1: ID: level, window, disks, bytes".
+// The one line that cron mails: "web1: ID: level, window, disks, bytes", and how many older
+// backups were removed, if any.
 [[nodiscard]] std::string summary_of(const RunReport& report);
 // {"vm", "status", "error", "hint", "backup"}.
 [[nodiscard]] base::Json json_of(const RunReport& report);

@@ -5,6 +5,8 @@
 // nothing unpublished remains, as far as the failure itself allows; what is left stands in the
 // journal.
 //
+// The locks of the machine and of its place in the repository are held as long as the object lives.
+//
 // Threads: run() on one thread. `stop` ends the run at the next safe point; `abandon`, asked for
 // later and more urgently, ends the clearing up as well, which the next run then does.
 #pragma once

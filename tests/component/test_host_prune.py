@@ -84,10 +84,10 @@ class Prune(ChainCase):
         lines = done.stderr.splitlines()
         self.assertEqual(len(lines), 2, lines)
         self.assertTrue(lines[0].startswith(
-            f"holdfast: {VM}/{self.ids[4]}: not removed, nor anything older: unable to use the "
+            f"holdfast: {VM}: {self.ids[4]}: not removed, nor anything older: unable to use the "
             "manifest: "), lines[0])
         self.assertEqual(lines[1],
-                         f"holdfast: {VM}/{self.ids[5]}: not removed: its chain is broken "
+                         f"holdfast: {VM}: {self.ids[5]}: not removed: its chain is broken "
                          f"(holdfast show {VM} {self.ids[5]})")
 
     def test_another_run_is_waited_for_by_nobody(self):
