@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "snapshot/overlay_files.h"
 
 namespace holdfast::host::snapshot {
 
@@ -36,11 +37,6 @@ Error about(const JournalDisk& disk, Error cause) {
           "the guest goes on with the overlay; 'holdfast recover' or the next backup will "
           "finish this")
       .caused_by(std::move(cause));
-}
-
-bool is_our_file(const std::string& path) {
-  return path.find(kOverlayMark, path.rfind('/') + 1) != std::string::npos &&
-         path.ends_with(kOverlaySuffix);
 }
 
 }  // namespace
@@ -189,7 +185,7 @@ Result<Journal> OverlaySettler::find_strays(const Journal& known) {
     const bool is_known =
         std::any_of(known.disks.begin(), known.disks.end(),
                     [&](const JournalDisk& disk) { return disk.overlay_node == node.name; });
-    if (is_known || !node.name.starts_with(kNodePrefix) || !is_our_file(node.file)) continue;
+    if (is_known || !node.name.starts_with(kNodePrefix) || !is_overlay_path(node.file)) continue;
     JournalDisk disk{node.name, node.name, node.file, {}, {}, false};
     for (const Json& device : *devices) {
       const auto inserted = base::object_member(device, "inserted");

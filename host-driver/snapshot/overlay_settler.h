@@ -28,11 +28,8 @@
 
 namespace holdfast::host::snapshot {
 
-// Names of nodes and files that are ours: "holdfast-1f3a9c0b-0" (QEMU allows 31 characters),
-// "web1.vda.holdfast-1f3a9c0b.qcow2".
+// Names of nodes that are ours: "holdfast-1f3a9c0b-0" (QEMU allows 31 characters).
 inline constexpr std::string_view kNodePrefix = "holdfast-";
-inline constexpr std::string_view kOverlayMark = ".holdfast-";
-inline constexpr std::string_view kOverlaySuffix = ".qcow2";
 
 [[nodiscard]] std::string overlay_node(const std::string& run, std::size_t index);
 

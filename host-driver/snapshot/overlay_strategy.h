@@ -7,6 +7,7 @@
 // Threads, errors: as Strategy.
 #pragma once
 
+#include "snapshot/overlay_files.h"
 #include "snapshot/strategy.h"
 
 namespace holdfast::host::snapshot {
@@ -29,9 +30,7 @@ class OverlayStrategy final : public Strategy {
       base::Deadline deadline, const std::stop_token& stop) override;
 
  private:
-  [[nodiscard]] std::string overlay_path(const qmp::Disk& disk) const;
-  [[nodiscard]] base::Result<void> check_space();
-  [[nodiscard]] base::Result<void> make_overlay(std::size_t index, base::Deadline deadline);
+  [[nodiscard]] OverlayPlace place() const;
   [[nodiscard]] base::Result<void> attach_overlay(std::size_t index, base::Deadline deadline);
 
   std::vector<qmp::Disk> disks_;

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+#include "snapshot/overlay_files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <map>
+#include <utility>
+
+#include "base/text.h"
+#include "base/unique_fd.h"
+
+namespace holdfast::host::snapshot {
+
+using base::Deadline;
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+namespace {
+
+std::string in_quotes(const std::string& text) {
+  return "'" + base::printable(text) + "'";
+}
+
+std::string directory_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Result<void> make_file_like(const std::string& path, const std::string& base_path) {
+  struct stat base_status {};
+  if (::stat(base_path.c_str(), &base_status) != 0) {
+    return base::errno_error(errno, "unable to look at the image " + in_quotes(base_path));
+  }
+  const base::UniqueFd fd(
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd.valid()) return base::errno_error(errno, "unable to make the overlay " + in_quotes(path));
+  if (base_status.st_uid != ::geteuid() &&
+      ::fchown(fd.get(), base_status.st_uid, base_status.st_gid) != 0) {
+    return base::errno_error(errno, "unable to give the overlay " + in_quotes(path) +
+                                        " to the owner of " + in_quotes(base_path));
+  }
+  const mode_t mode = S_ISREG(base_status.st_mode) ? base_status.st_mode & 0666U : 0600U;
+  if (::fchmod(fd.get(), mode | 0600U) != 0) {
+    return base::errno_error(errno, "unable to set the mode of " + in_quotes(path));
+  }
+  return {};
+}
+
+Result<void> check_room(const OverlayPlace& place, const std::vector<qmp::Disk>& disks) {
+  std::map<dev_t, std::pair<std::string, std::uint64_t>> needed;
+  for (const qmp::Disk& disk : disks) {
+    const std::string directory = directory_of(overlay_path(place, disk));
+    struct stat status {};
+    if (::stat(directory.c_str(), &status) != 0) {
+      return base::errno_error(errno,
+                               "unable to use the overlay directory " + in_quotes(directory));
+    }
+    auto& [name, bytes] = needed[status.st_dev];
+    name = directory;
+    bytes += disk.virtual_size / 100 * static_cast<std::uint64_t>(place.reserve);
+  }
+  for (const auto& [device, need] : needed) {
+    struct statvfs status {};
+    if (::statvfs(need.first.c_str(), &status) != 0) {
+      return base::errno_error(errno,
+                               "unable to ask for the free space of " + in_quotes(need.first));
+    }
+    const std::uint64_t free = static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
+    if (free < need.second) {
+      return Error(ErrorCode::kNoSpace, "unable to put overlays into " + in_quotes(need.first) +
+                                            ": " + base::format_bytes(free) + " free, " +
+                                            base::format_bytes(need.second) + " wanted")
+          .with_hint(
+              "the guest's writes go there during the copy: see overlay-directory and "
+              "overlay-reserve");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string overlay_path(const OverlayPlace& place, const qmp::Disk& disk) {
+  const std::string file = place.vm + "." + disk.name + std::string(kOverlayMark) + place.run +
+                           std::string(kOverlaySuffix);
+  return (place.directory.empty() ? directory_of(disk.chain.front().path) : place.directory) + "/" +
+         file;
+}
+
+bool is_overlay_path(std::string_view path) {
+  return path.find(kOverlayMark, path.rfind('/') + 1) != std::string_view::npos &&
+         path.ends_with(kOverlaySuffix);
+}
+
+Result<void> check_overlays(const OverlayPlace& place, const std::vector<qmp::Disk>& disks) {
+  if (disks.empty()) {
+    return Error(ErrorCode::kNotFound, "the machine has no disk that could be backed up");
+  }
+  for (const qmp::Disk& disk : disks) {
+    const std::string& path = disk.chain.front().path;
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) {
+      return base::errno_error(
+          errno, "unable to find the image " + in_quotes(path) + " of disk '" + disk.name + "'");
+    }
+    if (S_ISBLK(status.st_mode) && place.directory.empty()) {
+      return Error(ErrorCode::kConfiguration,
+                   "unable to put an overlay beside the device " + in_quotes(path))
+          .with_hint("set overlay-directory");
+    }
+  }
+  return check_room(place, disks);
+}
+
+Result<void> make_overlay_file(const std::string& path, const qmp::Disk& disk,
+                               image::QemuImg& images, Deadline deadline) {
+  const qmp::ImageLayer& base = disk.chain.front();
+  if (auto made = make_file_like(path, base.path); !made) return made;
+  return images.create_overlay(path, base.path, base.format, disk.virtual_size, deadline);
+}
+
+void flush_early(const qmp::Disk& disk) {
+  if (disk.cache_no_flush) return;
+  const base::UniqueFd fd(::open(disk.chain.front().path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.valid()) (void)::fdatasync(fd.get());
+}
+
+}  // namespace holdfast::host::snapshot
