@@ -19,6 +19,9 @@ using Json = nlohmann::ordered_json;
 struct JsonLimits {
   std::size_t size = std::size_t{1} << 20U;
   std::size_t depth = 32;
+  // Of one object. They are kept in order and looked for one after the other, so that reading an
+  // object costs the square of their number.
+  std::size_t members = 1000;
 };
 
 // kTooLarge beyond the limits, kProtocol if it is not JSON or not UTF-8.
@@ -32,7 +35,8 @@ struct JsonLimits {
 [[nodiscard]] Result<const Json*> object_member(const Json& object, std::string_view key);
 [[nodiscard]] Result<const Json*> array_member(const Json& object, std::string_view key);
 
-// One line; bytes that are not UTF-8 are replaced, so this never throws.
+// One line, without anything that could move a cursor on a terminal: control characters, DEL and C1
+// controls are escaped as \u00NN. Bytes that are not UTF-8 are replaced, so this never throws.
 [[nodiscard]] std::string to_line(const Json& json);
 // Two spaces of indent and a final newline, for files that people read.
 [[nodiscard]] std::string to_document(const Json& json);

@@ -38,6 +38,36 @@ TEST(ParseJson, SurvivesAMillionBrackets) {
   EXPECT_EQ(parse_json(hostile).error().code(), ErrorCode::kTooLarge);
 }
 
+std::string object_with(std::size_t members) {
+  std::string text = "{";
+  for (std::size_t i = 0; i < members; ++i)
+    text += (i > 0 ? ",\"" : "\"") + std::to_string(i) + "\":{\":\":[]}";
+  return text + "}";
+}
+
+TEST(ParseJson, RefusesAnObjectWithTooManyMembers) {
+  const JsonLimits limits{.members = 100};
+  EXPECT_TRUE(parse_json(object_with(100), limits));
+  EXPECT_TRUE(parse_json("[" + object_with(100) + "," + object_with(100) + "]", limits));
+  EXPECT_EQ(parse_json(object_with(101), limits).error().text(),
+            "unable to read JSON: an object with more than 100 members");
+  EXPECT_EQ(parse_json("[[" + object_with(101)).error().code(), ErrorCode::kProtocol);
+}
+
+// The time of a megabyte of members, which would grow with their square, is bounded by the suite's.
+TEST(ParseJson, SurvivesAHundredThousandMembers) {
+  EXPECT_EQ(parse_json(object_with(50000)).error().code(), ErrorCode::kTooLarge);
+}
+
+TEST(ToLine, EscapesWhatCouldMoveACursor) {
+  const Json json{{"a\x7f", "\x1b[2J \xc2\x9b\xc2\x80 \xc2\xa0\xc3\xa9 \\u0000"}};
+  EXPECT_EQ(to_line(json),
+            "{\"a\\u007f\":\"\\u001b[2J \\u009b\\u0080 \xc2\xa0\xc3\xa9 \\\\u0000\"}");
+  EXPECT_EQ(*parse_json(to_line(json)), json);
+  EXPECT_EQ(*parse_json(to_document(json)), json);
+  EXPECT_EQ(to_document(json).find('\x7f'), std::string::npos);
+}
+
 TEST(Members, AreCheckedForPresenceAndType) {
   const Json json = *parse_json(R"({"s": "x", "i": 7, "b": true, "o": {}, "a": [], "f": 1.5,
                                     "big": 18446744073709551615})");
