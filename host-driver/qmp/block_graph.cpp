@@ -20,6 +20,8 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kDeepestChain = 32;
+// More than any machine has; names are made unique one against the other.
+constexpr std::size_t kMostDevices = 4096;
 constexpr std::string_view kPeripheral = "/machine/peripheral/";
 
 bool is_protocol(std::string_view driver) {
@@ -59,6 +61,9 @@ Result<std::string> path_of(const std::string& name, const std::string& working_
     auto inner = file_of_json(name);
     if (!inner) return inner;
     file = std::move(*inner);
+  }
+  if (file.find('\0') != std::string::npos) {
+    return Error(ErrorCode::kProtocol, "'" + base::printable(file) + "' is no file's name");
   }
   if (file.starts_with('/')) return file;
   // "nbd://…", "rbd:pool/…": a protocol prefix stands before the first slash.
@@ -174,6 +179,10 @@ std::string working_directory_of(pid_t process) {
 
 Result<BlockGraph> parse_block_graph(const Json& answer, const std::string& working_directory) {
   if (!answer.is_array()) return Error(ErrorCode::kProtocol, "query-block: not a list");
+  if (answer.size() > kMostDevices) {
+    return Error(ErrorCode::kTooLarge,
+                 "query-block: more than " + std::to_string(kMostDevices) + " devices");
+  }
   BlockGraph graph;
   std::set<std::string> taken;
   for (const Json& entry : answer) {

@@ -77,20 +77,20 @@ Result<Json> Client::execute(std::string_view command, Json arguments, Deadline 
   for (;;) {
     auto message = receive(deadline, stop);
     if (!message) return named(command, std::move(message).error());
-    if (keep_event(*message)) {
-      // Events without end must not outlast the deadline.
+    const bool is_event = keep_event(*message);
+    const auto answered = base::string_member(*message, "id");
+    // An event, or the late answer to a command that was given up.
+    if (is_event || (answered && *answered != id)) {
+      // Such messages without end must not outlast the deadline.
       if (!deadline.passed()) continue;
       return named(command, Error(ErrorCode::kTimedOut, "timed out waiting for an answer"));
     }
-    const auto answered = base::string_member(*message, "id");
     if (!answered) {
       // QEMU leaves the id out only where it could not read the command at all.
       const auto error = base::object_member(*message, "error");
       return named(command, error ? refusal(**error)
                                   : Error(ErrorCode::kProtocol, "an answer without an id"));
     }
-    // The late answer to a command that was given up.
-    if (*answered != id) continue;
     if (const auto error = base::object_member(*message, "error"); error) {
       return named(command, refusal(**error));
     }
@@ -106,7 +106,10 @@ Result<Event> Client::next_event(Deadline deadline, const std::stop_token& stop)
   while (events_.empty()) {
     auto message = receive(deadline, stop);
     if (!message) return named("waiting for an event", std::move(message).error());
-    (void)keep_event(*message);
+    if (keep_event(*message)) break;
+    if (deadline.passed()) {
+      return named("waiting for an event", Error(ErrorCode::kTimedOut, "no event came in time"));
+    }
   }
   Event event = std::move(events_.front());
   events_.pop_front();

@@ -37,7 +37,7 @@ Result<std::vector<Job>> query_jobs(Client& client, Deadline deadline) {
     if (!status) return std::move(status).error();
     Job job;
     job.id = std::move(*id);
-    job.status = std::move(*status);
+    job.status = base::printable(*status, 40);
     job.type = base::string_member(entry, "type").value_or("");
     job.done = progress_of(entry, "current-progress");
     job.total = progress_of(entry, "total-progress");

@@ -102,7 +102,7 @@ bool is_of_this_window(const EarlierRecord& before, const GuestRecord& after) {
   // Sequence numbers begin anew with each boot, and nothing of an earlier boot lies in /run.
   return before.known && after.kind == "freeze" &&
          (before.boot.empty() || before.boot == after.boot) && before.sequence >= 0 &&
-         after.sequence - 1 == before.sequence;
+         after.sequence > 0 && after.sequence - 1 == before.sequence;
 }
 
 Proof judge(const EarlierRecord& before, const GuestRecord& after) {

@@ -113,6 +113,27 @@ TEST(BlockGraph, GivesEachDiskAPlainNameOfItsOwn) {
   EXPECT_EQ(names, (std::vector<std::string>{"disk", "disk-1", "node3", "vda", "vda-1"}));
 }
 
+TEST(BlockGraph, BoundsTheNumberOfDevices) {
+  Json answer = Json::array();
+  for (int i = 0; i < 4096; ++i)
+    answer.push_back(device("vda", "n", image("/a", "raw")));
+  const auto graph = parse_block_graph(answer, "/");
+  ASSERT_TRUE(graph) << graph.error().text();
+  EXPECT_EQ(graph->disks.back().name, "vda-4095");
+  answer.push_back(answer.front());
+  const auto refused = parse_block_graph(answer, "/");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().text(), "query-block: more than 4096 devices");
+}
+
+TEST(BlockGraph, RefusesAFileNameThatEndsBeforeItsEnd) {
+  const std::string name("/srv/a.raw\0.qcow2", 17);
+  const auto graph = parse_block_graph(Json::array({device("d", "n", image(name, "raw"))}), "/");
+  ASSERT_FALSE(graph);
+  EXPECT_EQ(graph.error().text(),
+            "unable to back up the disk 'd': '/srv/a.raw\\x00.qcow2' is no file's name");
+}
+
 TEST(BlockGraph, RefusesNonsenseInsteadOfThrowing) {
   for (const Json& answer :
        {Json(7), Json::array({7}), Json::array({{{"inserted", {{"image", 3}}}}}),

@@ -176,7 +176,8 @@ TEST(Level, IsFilesystemWithoutARecord) {
 }
 
 TEST(Level, IsFilesystemWhenTheRecordIsNotOfThisWindow) {
-  for (const int sequence : {4, 6, 0, -1}) {
+  for (const std::int64_t sequence : {std::int64_t{4}, std::int64_t{6}, std::int64_t{0},
+                                      std::int64_t{-1}, INT64_MIN, INT64_MAX}) {
     Evidence evidence = good();
     Json json = record_json();
     json["sequence"] = sequence;

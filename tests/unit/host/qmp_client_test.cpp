@@ -72,6 +72,37 @@ TEST(QmpClient, DiscardsTheLateAnswerToACommandThatWasGivenUp) {
   EXPECT_EQ(peer.finish(), "");
 }
 
+// Lines that take longer to read than to send: a client that looked at the time only when there is
+// nothing to read would go through all of them.
+std::string flood_of(const std::string& first, const std::string& last) {
+  std::string line = first;
+  for (int i = 0; i < 2000; ++i)
+    line += "{},";
+  line += last;
+  std::string flood;
+  while (flood.size() < std::size_t{4} << 20U)
+    flood += line;
+  return flood;
+}
+
+TEST(QmpClient, TakesNoFloodOfOtherAnswersForAReasonToGoOnWaiting) {
+  const std::string flood = flood_of("{\"return\":[", "0],\"id\":\"x\"}\n");
+  const std::string event = "{\"event\": \"STOP\", \"data\": {}}\n";
+  ScriptedPeer peer(kQmpGreeting, after_greeting({{"query-status", [&](const Json& request) {
+                                                     return flood +
+                                                            returns("", "late").answer(request) +
+                                                            flood + event;
+                                                   }}}));
+  auto client = Client::connect(peer.path(), soon(), {});
+  ASSERT_TRUE(client);
+  const auto answer = client->execute("query-status", Json::object(), Deadline::in(Millis(20)));
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code(), ErrorCode::kTimedOut);
+  const auto next = client->next_event(Deadline::in(Millis(20)), {});
+  ASSERT_FALSE(next);
+  EXPECT_EQ(next.error().code(), ErrorCode::kTimedOut);
+}
+
 TEST(QmpClient, ReportsARefusalInPrintableWordsOfQemu) {
   ScriptedPeer peer(kQmpGreeting,
                     after_greeting({fails("blockdev-add", "GenericError", "bad \x1b[31m node"),
@@ -147,6 +178,15 @@ TEST(QmpJobs, WaitsForReadyByEvents) {
   ASSERT_TRUE(ready) << ready.error().text();
   EXPECT_EQ(ready->status, "ready");
   EXPECT_EQ(peer.finish(), "");
+}
+
+TEST(QmpJobs, ShowsAnUnknownStateInPrintableWords) {
+  ScriptedPeer peer(kQmpGreeting, after_greeting({returns("query-jobs", job("\x1b[2J"))}));
+  auto client = Client::connect(peer.path(), soon(), {});
+  ASSERT_TRUE(client);
+  const auto waited = wait_for_job(*client, "j", true, Deadline::in(Millis(0)), {});
+  ASSERT_FALSE(waited);
+  EXPECT_EQ(waited.error().text(), "the job 'j' is still '\\x1b[2J'");
 }
 
 TEST(QmpJobs, ReportsAJobThatIsGone) {
