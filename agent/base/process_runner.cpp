@@ -50,9 +50,9 @@ std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
 
 // Runs in the child of a process with several threads: async-signal-safe calls alone from here to
 // the exec. Reports the errno of a failure through `report`, which closes by itself on success.
-// uncovered(23): the counters of a child end with its exec, as its memory does
+// uncovered(24): the counters of a child end with its exec, as its memory does
 [[noreturn]] void become_program(char* const* argv, char* const* environment, int output,
-                                 int error_output, int report, pid_t parent) {
+                                 int error_output, int report, int inherited, pid_t parent) {
   (void)::setpgid(0, 0);
   (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
   // The parent may have died before the request above took effect.
@@ -67,6 +67,7 @@ std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
   if (null >= 0 && ::dup2(null, 0) >= 0 && ::dup2(output, 1) >= 0 && ::dup2(error_output, 2) >= 0) {
     // Everything of ours is close-on-exec already; libraries may be less careful.
     (void)::syscall(SYS_close_range, 3U, ~0U, 1U << 2U /* CLOSE_RANGE_CLOEXEC */);
+    if (inherited >= 0) (void)::fcntl(inherited, F_SETFD, 0);
     ::execvpe(argv[0], argv, environment);
   }
   const int problem = errno;
@@ -158,7 +159,7 @@ ProcessOutcome SystemProcessRunner::run(const ProcessSpec& spec) {
   if (child == 0) {
     // uncovered(2): as above, in the child
     become_program(argv.data(), environment_block, output.write_end.get(),
-                   error_output.write_end.get(), report.write_end.get(), parent);
+                   error_output.write_end.get(), report.write_end.get(), spec.inherited, parent);
   }
   // Both sides do it, so that the group exists whoever runs first.
   (void)::setpgid(child, child);

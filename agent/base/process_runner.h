@@ -6,7 +6,8 @@
 //
 // The program gets a process group of its own, which is killed as a whole at the deadline; it dies
 // with the thread that called run() (PR_SET_PDEATHSIG), so that a killed driver leaves no copy
-// running behind it. Its standard input is /dev/null, and no other descriptor is inherited.
+// running behind it. Its standard input is /dev/null, and no descriptor is inherited that was not
+// named.
 #pragma once
 
 #include <cstddef>
@@ -33,6 +34,8 @@ struct ProcessSpec {
   // How much of each stream is kept, in bytes; the rest is read and dropped, so that the program
   // never blocks on a full pipe.
   std::size_t output_limit = std::size_t{64} * 1024;
+  // A descriptor of the caller, above 2, that the program gets under the same number; -1: none.
+  int inherited = -1;
   // Called on the calling thread with each piece of standard output as it arrives; may be empty.
   std::function<void(std::string_view)> on_output = {};
 };

@@ -12,8 +12,10 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
-Result<void> BackupCheck::check_image(const repository::StoredImage& stored,
-                                      const std::string& path, const image::Progress& progress) {
+namespace {
+
+// All that can be known of an image from its name, its size and its header.
+Result<void> look_at_image(const repository::StoredImage& stored, const std::string& path) {
   const repository::DiskEntry& disk = stored.disk;
   if (auto there = repository::Repository::disk_path(stored.directory, disk); !there) {
     return std::move(there).error();
@@ -29,6 +31,39 @@ Result<void> BackupCheck::check_image(const repository::StoredImage& stored,
                                           " bytes, the manifest says " +
                                           std::to_string(disk.virtual_size));
   }
+  return {};
+}
+
+std::string path_of(const repository::StoredImage& stored) {
+  return stored.directory + "/" + stored.disk.file;
+}
+
+Error further_down(const Error& error, const repository::StoredImage& stored) {
+  return base::wrap(error, "in backup '" + stored.id + "', on which it stands");
+}
+
+}  // namespace
+
+Result<std::vector<image::Layer>> look_at_disk(const repository::Repository& repository,
+                                               const repository::Backup& backup,
+                                               const repository::DiskEntry& disk) {
+  const auto chain = repository::images_of(repository, backup, disk);
+  if (!chain) return chain.error();
+  std::vector<image::Layer> layers;
+  for (const repository::StoredImage& stored : *chain) {
+    std::string path = path_of(stored);
+    if (auto looked = look_at_image(stored, path); !looked) {
+      return layers.empty() ? looked.error() : further_down(looked.error(), stored);
+    }
+    layers.push_back({std::move(path), "qcow2"});
+  }
+  return layers;
+}
+
+Result<void> BackupCheck::check_image(const repository::StoredImage& stored,
+                                      const std::string& path, const image::Progress& progress) {
+  if (auto looked = look_at_image(stored, path); !looked) return looked;
+  const repository::DiskEntry& disk = stored.disk;
   const auto digest = image::digest_file(path, stop_, [&](std::uint64_t done) {
     if (progress && disk.bytes > 0) {
       progress(100.0 * static_cast<double>(done) / static_cast<double>(disk.bytes));
@@ -49,14 +84,13 @@ Result<std::vector<image::Layer>> BackupCheck::check_disk(const repository::Back
   if (!chain) return chain.error();
   std::vector<image::Layer> layers;
   for (const repository::StoredImage& stored : *chain) {
-    std::string path = stored.directory + "/" + stored.disk.file;
+    std::string path = path_of(stored);
     auto known = known_.find(path);
     if (known == known_.end()) {
       known = known_.emplace(path, check_image(stored, path, progress)).first;
     }
     if (const Result<void>& sound = known->second; !sound) {
-      if (layers.empty()) return sound.error();
-      return base::wrap(sound.error(), "in backup '" + stored.id + "', on which it stands");
+      return layers.empty() ? sound.error() : further_down(sound.error(), stored);
     }
     layers.push_back({std::move(path), "qcow2"});
   }

@@ -21,6 +21,12 @@
 
 namespace holdfast::host::command {
 
+// The part of it that reads no more than headers: what a program is to open is what the manifests
+// name, and refers to nothing else. What qemu-img is to be told of, top first.
+[[nodiscard]] base::Result<std::vector<image::Layer>> look_at_disk(
+    const repository::Repository& repository, const repository::Backup& backup,
+    const repository::DiskEntry& disk);
+
 class BackupCheck {
  public:
   // `timeout` is that of each image.

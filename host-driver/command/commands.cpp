@@ -20,11 +20,12 @@ struct Entry {
   Result<int> (*run)(const Invocation&, Environment&);
 };
 
-constexpr std::array<Entry, 12> kCommands{{{"backup", backup},
+constexpr std::array<Entry, 13> kCommands{{{"backup", backup},
                                            {"list", list},
                                            {"show", show},
                                            {"verify", verify},
                                            {"restore", restore},
+                                           {"export", export_backup},
                                            {"prune", prune},
                                            {"protect", protect},
                                            {"unprotect", unprotect},

@@ -32,6 +32,8 @@ struct Environment {
 [[nodiscard]] base::Result<int> show(const Invocation& invocation, Environment& environment);
 [[nodiscard]] base::Result<int> verify(const Invocation& invocation, Environment& environment);
 [[nodiscard]] base::Result<int> restore(const Invocation& invocation, Environment& environment);
+[[nodiscard]] base::Result<int> export_backup(const Invocation& invocation,
+                                              Environment& environment);
 [[nodiscard]] base::Result<int> prune(const Invocation& invocation, Environment& environment);
 [[nodiscard]] base::Result<int> protect(const Invocation& invocation, Environment& environment);
 [[nodiscard]] base::Result<int> unprotect(const Invocation& invocation, Environment& environment);

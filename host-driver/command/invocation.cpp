@@ -32,12 +32,13 @@ struct Verb {
 };
 
 constexpr std::size_t kMany = 1000;
-constexpr std::array<Verb, 12> kVerbs{{
+constexpr std::array<Verb, 13> kVerbs{{
     {"backup", "VM...|--all", "freeze, snapshot, thaw, copy, publish", 0, kMany},
     {"list", "[VM...]", "the backups of these machines, or of all", 0, kMany},
     {"show", "VM [ID]", "one backup: level, evidence, window, disks", 1, 2},
     {"verify", "VM [ID...]", "check images and checksums, of all backups or these", 1, kMany},
     {"restore", "VM ID --to DIR", "write fresh images", 2, 2},
+    {"export", "VM ID", "serve it read-only over NBD, for single files", 2, 2},
     {"prune", "VM...", "remove the backups that no keep- rule keeps", 1, kMany},
     {"protect", "VM ID", "keep this backup whatever the rules say", 2, 2},
     {"unprotect", "VM ID", "leave it to the rules again", 2, 2},
@@ -74,7 +75,7 @@ po::options_description own_options(Invocation& invocation) {
       "backup: write events as JSON lines to this descriptor, and nothing else");
   add("dry-run", po::bool_switch(&invocation.dry_run), "prune: show what would be done");
   add("to", po::value(&invocation.to), "restore: the directory of the new images");
-  add("disk", po::value(&invocation.disks), "restore: this disk alone; may be repeated");
+  add("disk", po::value(&invocation.disks), "restore, export: this disk alone; may be repeated");
   add("format", po::value(&invocation.format)->default_value("qcow2"), "restore: qcow2 or raw");
   return options;
 }

@@ -11,8 +11,10 @@
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "command/backup_check.h"
+#include "command/chosen_disks.h"
 #include "command/commands.h"
 #include "repository/paths.h"
+#include "repository/use.h"
 #include "ui/progress_bar.h"
 
 namespace holdfast::host::command {
@@ -22,27 +24,10 @@ using base::Error;
 using base::ErrorCode;
 using base::Json;
 using base::Result;
-using repository::Backup;
 using repository::DiskEntry;
 using repository::Repository;
 
 namespace {
-
-Result<std::vector<DiskEntry>> chosen_disks(const Backup& backup, const Invocation& invocation) {
-  if (invocation.disks.empty()) return backup.manifest.disks;
-  std::vector<DiskEntry> disks;
-  for (const std::string& name : invocation.disks) {
-    const auto found = std::find_if(backup.manifest.disks.begin(), backup.manifest.disks.end(),
-                                    [&](const DiskEntry& disk) { return disk.name == name; });
-    if (found == backup.manifest.disks.end()) {
-      return Error(ErrorCode::kNotFound, "backup '" + backup.manifest.id + "' has no disk '" +
-                                             base::printable(name, 64) + "'")
-          .with_hint("holdfast show " + backup.manifest.vm + " " + backup.manifest.id);
-    }
-    disks.push_back(*found);
-  }
-  return disks;
-}
 
 Result<void> require_absent(const std::string& path) {
   const auto kind = repository::kind_of(path);
@@ -88,6 +73,8 @@ Result<int> restore(const Invocation& invocation, Environment& environment) {
   if (!repository) return repository.error();
   const auto backup = repository->find(vm, invocation.arguments[1]);
   if (!backup) return backup.error();
+  const auto use = repository::Use::of(*repository, *backup);
+  if (!use) return use.error();
   const auto disks = chosen_disks(*backup, invocation);
   if (!disks) return disks.error();
   if (auto made = repository::ensure_directories(invocation.to); !made) {

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "command/backup_check.h"
 #include "command/commands.h"
+#include "repository/use.h"
 #include "ui/progress_bar.h"
 
 namespace holdfast::host::command {
@@ -54,6 +55,8 @@ Result<int> verify(const Invocation& invocation, Environment& environment) {
   ui::ProgressBar bar(!invocation.quiet && ui::terminal_attached());
   Json results = Json::array();
   for (const Backup& backup : *backups) {
+    const auto use = repository::Use::of(*repository, backup);
+    if (!use && use.error().code() != ErrorCode::kCorrupt) return use.error();
     Json result{{"vm", vm}, {"id", backup.manifest.id}, {"ok", true}, {"problem", nullptr}};
     for (const repository::DiskEntry& disk : backup.manifest.disks) {
       auto sound = check.check_disk(backup, disk, [&](double percent) {

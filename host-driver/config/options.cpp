@@ -89,6 +89,7 @@ OptionTable common_options() {
       path("guest-record", "/run/holdfast/last.json", "the guest's freeze record, in the guest"),
       path("metrics-directory", std::nullopt, "where a file for the node exporter is written"),
       text("qemu-img", "qemu-img", "the qemu-img program"),
+      text("qemu-storage-daemon", "qemu-storage-daemon", "the program that serves an export"),
       keep("keep-last", "keep this many of the newest backups"),
       keep("keep-hourly", "keep the newest of this many hours"),
       keep("keep-daily", "keep the newest of this many days"),

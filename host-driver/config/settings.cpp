@@ -61,6 +61,7 @@ Settings typed(const std::string& vm, const Options& options) {
   settings.guest_record = options.text("guest-record");
   settings.metrics_directory = text_or_empty(options, "metrics-directory");
   settings.qemu_img = options.text("qemu-img");
+  settings.qemu_storage_daemon = options.text("qemu-storage-daemon");
   settings.keep_last = options.integer("keep-last");
   settings.keep_hourly = options.integer("keep-hourly");
   settings.keep_daily = options.integer("keep-daily");

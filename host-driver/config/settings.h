@@ -41,6 +41,7 @@ struct Settings {
   std::string guest_record;
   std::string metrics_directory;  // empty: none
   std::string qemu_img;
+  std::string qemu_storage_daemon;
   // How many backups prune keeps; 0: none by this rule.
   std::int64_t keep_last = 0;
   std::int64_t keep_hourly = 0;

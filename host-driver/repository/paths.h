@@ -6,6 +6,7 @@
 //   REPOSITORY/holdfast-repository            the mark that it is ours
 //   REPOSITORY/VM/.lock                       one run at a time
 //   REPOSITORY/VM/ID/{manifest.json,DISK.qcow2}
+//   REPOSITORY/VM/ID/manifest.json            also the lock of who reads the backup (Use)
 //   REPOSITORY/VM/ID/protected                this one is never pruned
 //   REPOSITORY/VM/.incomplete-ID/             being written; not a backup
 //   REPOSITORY/VM/.removing-ID/               being removed; not a backup any more

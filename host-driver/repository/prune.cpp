@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "repository/paths.h"
+#include "repository/use.h"
 
 namespace holdfast::host::repository {
 
@@ -30,7 +31,8 @@ Result<Pruned> prune(const Repository& repository, const std::string& vm, const 
   if (!listing) return std::move(listing).error();
   std::vector<Candidate> candidates;
   for (const Backup& backup : listing->backups) {
-    candidates.push_back({backup.manifest.id, backup.manifest.parent(), backup.is_protected});
+    candidates.push_back({backup.manifest.id, backup.manifest.parent(), backup.is_protected,
+                          is_used(backup.directory)});
   }
   std::vector<std::string> unusable;
   for (const BadBackup& bad : listing->bad)

@@ -35,8 +35,8 @@ enum class Removal { kNone, kReal };
 // kConfiguration without any rule: nothing said must never mean that nothing is kept.
 [[nodiscard]] base::Result<void> require_rule(const Rules& rules, const std::string& vm);
 
-// Asks for a rule as well. A backup goes before
-// those on which it stands, so that a crash leaves no broken chain.
+// Asks for a rule as well. A backup goes before those on which it stands, so that a crash leaves no
+// broken chain. One that somebody reads stays until another time.
 [[nodiscard]] base::Result<Pruned> prune(const Repository& repository, const std::string& vm,
                                          const Rules& rules, Removal removal,
                                          const std::stop_token& stop);

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "repository/paths.h"
+#include "repository/use.h"
 
 namespace holdfast::host::repository {
 
@@ -269,10 +270,14 @@ Result<void> Repository::remove_backup(const std::string& vm, const std::string&
   if (!is_backup_id(id)) {
     return Error(ErrorCode::kUsage, "unable to remove " + in_quotes(path) + ": not a backup");
   }
+  // A name that leads nowhere cannot be found any more: the claim is needed until then.
+  auto claimed = claim(path);
+  if (!claimed) return std::move(claimed).error();
   const std::string leaving = *directory + "/" + std::string(kRemovingPrefix) + id;
   if (::rename(path.c_str(), leaving.c_str()) != 0) {
     return base::errno_error(errno, "unable to remove " + in_quotes(path));
   }
+  claimed->reset();
   // On disk before anything else goes: after a power cut no chain is broken either.
   if (auto flushed = flush_directory(*directory); !flushed) return flushed;
   return remove_tree(leaving);

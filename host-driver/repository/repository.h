@@ -58,8 +58,8 @@ class Repository {
   [[nodiscard]] static base::Result<std::string> disk_path(const std::string& directory,
                                                            const DiskEntry& disk);
   // Takes the name of a backup from it, for good, and then removes it: whatever happens in between,
-  // there is never half a backup. Only under the machine's lock; does not look at what stands on
-  // it.
+  // there is never half a backup. kLocked if somebody is reading it (Use). Only under the machine's
+  // lock; does not look at what stands on it.
   [[nodiscard]] base::Result<void> remove_backup(const std::string& vm,
                                                  const std::string& id) const;
   // Removes what earlier runs left unpublished or half removed; the names. Only under the machine's

@@ -32,6 +32,7 @@ struct Candidate {
   std::string id;
   std::string parent;  // the backup on which it stands; empty: none
   bool is_protected = false;
+  bool is_used = false;  // somebody is reading it
 };
 
 struct Decision {
@@ -44,10 +45,10 @@ struct Decision {
 };
 
 // `candidates` oldest first; the decisions likewise. Beside what the rules keep, there stay: the
-// newest one; what is protected; all that another one which stays stands on; what stands on one
-// that is missing, which never counts for a rule, since it cannot be restored; and all that is
-// older than one of `unusable`, the ids of backups whose manifests cannot be read: they may stand
-// on it.
+// newest one; what is protected or in use; all that another one which stays stands on; what stands
+// on one that is missing, which never counts for a rule, since it cannot be restored; and all that
+// is older than one of `unusable`, the ids of backups whose manifests cannot be read: they may
+// stand on it.
 [[nodiscard]] std::vector<Decision> decide(const std::vector<Candidate>& candidates,
                                            const std::vector<std::string>& unusable,
                                            const Rules& rules);

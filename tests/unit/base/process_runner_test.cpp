@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "base/process_runner.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <string>
 #include <thread>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "base/unix_socket.h"
 #include "support/signal_rain.h"
 #include "support/temporary_directory.h"
@@ -132,6 +136,24 @@ TEST_F(ProcessRunnerTest, GivesTheProgramNoDescriptorButTheThreeStandardOnes) {
   ::close(leaky);
   // ls itself holds the directory open: 0, 1, 2 and that one.
   EXPECT_EQ(outcome.output, "4\n/dev/null\n");
+}
+
+TEST_F(ProcessRunnerTest, GivesTheProgramTheOneDescriptorThatWasNamed) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd reading(ends[0]);
+  const UniqueFd writing(ends[1]);
+  const std::string script =
+      "ls /proc/self/fd | wc -l; echo said >&" + std::to_string(writing.get());
+  const auto outcome = runner_.run(
+      {.argv = {"sh", "-c", script}, .deadline = Deadline::in(10s), .inherited = writing.get()});
+  ASSERT_TRUE(outcome.succeeded()) << outcome.error_output;
+  // The three standard ones, the one that was named, and the directory that ls reads.
+  EXPECT_EQ(trimmed(outcome.output), "5");
+  std::array<char, 16> said{};
+  EXPECT_EQ(::read(reading.get(), said.data(), said.size()), 5);
+  // Here it is what it was.
+  EXPECT_EQ(::fcntl(writing.get(), F_GETFD), FD_CLOEXEC);
 }
 
 TEST_F(ProcessRunnerTest, GivesTheProgramOrdinarySignals) {

@@ -71,6 +71,16 @@ TEST(Retention, SaysWhy) {
   EXPECT_EQ(decisions[2].reasons, (Ids{"newest", "last", "daily"}));
 }
 
+TEST(Retention, LeavesWhatSomebodyReadsWithItsChain) {
+  const std::vector<Candidate> candidates{
+      {"20261118T000000Z-00000000", ""},
+      {"20261119T000000Z-00000000", "20261118T000000Z-00000000", false, true},
+      {"20261120T000000Z-00000000", ""}};
+  const auto decisions = decide(candidates, {}, {.last = 1});
+  EXPECT_EQ(decisions[0].reasons, Ids{"20261119T000000Z-00000000 stands on it"});
+  EXPECT_EQ(decisions[1].reasons, Ids{"in use"});
+}
+
 TEST(Retention, NeverLetsWhatCannotBeRestoredTakeThePlaceOfWhatCan) {
   const Ids ids{id("20261101"), id("20261102"), id("20261103"), id("20261104")};
   std::vector<Candidate> candidates = full(ids);

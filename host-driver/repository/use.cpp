@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#include "repository/use.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "base/text.h"
+#include "repository/chain.h"
+#include "repository/paths.h"
+
+namespace holdfast::host::repository {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+using base::UniqueFd;
+
+namespace {
+
+std::string manifest_in(const std::string& directory) {
+  return directory + "/" + std::string(kManifestName);
+}
+
+// Opened before it was locked: is it still what stands under the name?
+bool still_there(int fd, const std::string& path) {
+  struct stat opened {};
+  struct stat named {};
+  return ::fstat(fd, &opened) == 0 && ::lstat(path.c_str(), &named) == 0 &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+Result<UniqueFd> use_one(const std::string& directory) {
+  const std::string path = manifest_in(directory);
+  const std::string what = "unable to use the backup '" + base::printable(directory) + "'";
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd.valid()) return base::errno_error(errno, what);
+  if (::flock(fd.get(), LOCK_SH | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return base::errno_error(errno, what);
+    return Error(ErrorCode::kLocked, what + ": it is being removed");
+  }
+  if (!still_there(fd.get(), path)) {
+    return Error(ErrorCode::kNotFound, what + ": it was removed just now");
+  }
+  return fd;
+}
+
+}  // namespace
+
+Result<Use> Use::of(const Repository& repository, const Backup& backup) {
+  const auto chain = chain_of(repository, backup);
+  if (!chain) return chain.error();
+  const auto vm_directory = repository.vm_directory(backup.manifest.vm);
+  if (!vm_directory) return vm_directory.error();
+  std::vector<UniqueFd> manifests;
+  for (const std::string& id : *chain) {
+    auto fd = use_one(*vm_directory + "/" + id);
+    if (!fd) return std::move(fd).error();
+    manifests.push_back(std::move(*fd));
+  }
+  return Use(std::move(manifests));
+}
+
+bool is_used(const std::string& directory) {
+  const auto claimed = claim(directory);
+  return !claimed && claimed.error().code() == ErrorCode::kLocked;
+}
+
+Result<UniqueFd> claim(const std::string& directory) {
+  const std::string what = "unable to remove '" + base::printable(directory) + "'";
+  // For writing: over NFS, flock(2) becomes a lock of fcntl(2), which asks for that.
+  UniqueFd fd(::open(manifest_in(directory).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd.valid()) return base::errno_error(errno, what);
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  if (errno != EWOULDBLOCK) return base::errno_error(errno, what);
+  return Error(ErrorCode::kLocked, what + ": somebody is reading it");
+}
+
+}  // namespace holdfast::host::repository
