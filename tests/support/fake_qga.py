@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 
 WHILE_FROZEN = {"guest-ping", "guest-info", "guest-sync", "guest-sync-delimited",
                 "guest-fsfreeze-status", "guest-fsfreeze-thaw"}
@@ -41,7 +42,9 @@ class FakeQga:
                            "position": {"binlog-file": "b.000001", "binlog-position": "42"},
                            "verdict": {"code": "ok", "text": ""}}]
         self.files = {}
-        self.behaviours = {}          # command -> function(fake, request) -> answer, or bytes to send as they are
+        # command -> function(fake, request) -> answer, or bytes to send as they are, or an iterator
+        # over such pieces, which may never end: a client that goes away ends it
+        self.behaviours = {}
         self.commands = []            # (monotonic time, command)
         self.on_freeze = None         # called when the filesystems are frozen
         self.unsent = b""
@@ -129,12 +132,20 @@ class FakeQga:
                 if not line:
                     continue
                 answer = self._answer(json.loads(line))
-                if answer:
+                if isinstance(answer, Iterator):
+                    self._flood(client, answer)
+                elif answer:
                     try:
                         client.sendall(answer)
                     except OSError:
                         self.unsent += answer
                         raise
+
+    @staticmethod
+    def _flood(client, pieces):
+        """Sends piece after piece; what a client does not take is nobody's."""
+        for piece in pieces:
+            client.sendall(piece)
 
     def _note(self, command):
         with self._changed:
@@ -149,8 +160,13 @@ class FakeQga:
             answer = behaviour(self, request)
         else:
             answer = self.respond(request)
-        if answer is None or isinstance(answer, bytes):
+        if answer is None or isinstance(answer, (bytes, Iterator)):
             return answer
+        return self.line(command, answer)
+
+    @staticmethod
+    def line(command, answer):
+        """An answer as the agent sends it."""
         text = json.dumps(answer).encode() + b"\n"
         return b"\xff" + text if command == "guest-sync-delimited" else text
 
@@ -227,12 +243,15 @@ class FakeQga:
         return {"return": self._next_handle}
 
     def _guest_file_read(self, arguments):
-        handle = self._handles[arguments["handle"]]
+        handle = self._handles.get(arguments["handle"])
+        if handle is None:
+            return self.error(f"handle '{arguments['handle']}' has not been found")
         piece = handle[0][handle[1]:handle[1] + arguments.get("count", 4096)]
         handle[1] += len(piece)
         return {"return": {"count": len(piece), "buf-b64": base64.b64encode(piece).decode(),
                            "eof": handle[1] >= len(handle[0])}}
 
     def _guest_file_close(self, arguments):
-        del self._handles[arguments["handle"]]
+        if self._handles.pop(arguments["handle"], None) is None:
+            return self.error(f"handle '{arguments['handle']}' has not been found")
         return {"return": {}}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The guest agent and the QMP proxy that stand in for real ones in the component suite."""
 
+import itertools
 import json
 import os
 import shutil
@@ -126,6 +127,21 @@ class FakeQga(PeerCase):
         self.assertTrue(self.agent.wait_until(lambda: self.agent.names() == ["guest-info",
                                                                              "guest-ping"]))
         self.assertFalse(self.agent.wait_until(lambda: False, seconds=0.01))
+
+    def test_floods_until_its_client_goes_away_and_serves_the_next(self):
+        self.agent.behaviours["guest-ping"] = lambda agent, request: itertools.repeat(b"x" * 65536)
+        client = self.client(self.agent.path)
+        client.send("guest-ping")
+        self.assertEqual(client.lines.read(1 << 20), b"x" * (1 << 20))
+        client.close()
+        self.agent.behaviours.clear()
+        self.assertEqual(self.client(self.agent.path).value("guest-ping"), {})
+
+    def test_knows_no_file_that_it_has_not_opened(self):
+        client = self.client(self.agent.path)
+        for command in ("guest-file-read", "guest-file-close"):
+            self.assertEqual(client.ask(command, handle=7)["error"]["desc"],
+                             "handle '7' has not been found")
 
     def test_knows_no_command_that_it_does_not_have(self):
         client = self.client(self.agent.path)
