@@ -144,6 +144,22 @@ std::string reason_to_skip(const Json& entry) {
   return {};
 }
 
+std::vector<Bitmap> read_bitmaps(const Json& inserted) {
+  std::vector<Bitmap> bitmaps;
+  const auto entries = base::array_member(inserted, "dirty-bitmaps");
+  if (!entries) return bitmaps;
+  for (const Json& entry : **entries) {
+    // Other programs' may have no name.
+    auto name = base::string_member(entry, "name");
+    if (!name) continue;
+    bitmaps.push_back({std::move(*name), size_member(entry, "count"),
+                       base::bool_member(entry, "recording").value_or(false),
+                       base::bool_member(entry, "busy").value_or(false),
+                       base::bool_member(entry, "inconsistent").value_or(false)});
+  }
+  return bitmaps;
+}
+
 Result<Disk> read_disk(const Json& entry, const std::string& working_directory) {
   const Json& inserted = entry.at("inserted");
   Disk disk;
@@ -158,6 +174,7 @@ Result<Disk> read_disk(const Json& entry, const std::string& working_directory) 
     disk.cache_direct = base::bool_member(**cache, "direct").value_or(false);
     disk.cache_no_flush = base::bool_member(**cache, "no-flush").value_or(false);
   }
+  disk.bitmaps = read_bitmaps(inserted);
   if (auto read = read_chain(**image, working_directory, disk); !read) {
     const ErrorCode code = read.error().code();
     return Error(code, "unable to back up the disk '" + base::printable(wanted_name(disk)) + "'")

@@ -23,6 +23,16 @@ struct ImageLayer {
   std::string format;  // "raw" or "qcow2"
 };
 
+// A dirty bitmap on the root node of a disk.
+struct Bitmap {
+  std::string name;
+  std::uint64_t count = 0;  // bytes that it has marked
+  bool recording = false;
+  bool busy = false;
+  // Its image was not closed as it should be: good for nothing but removal.
+  bool inconsistent = false;
+};
+
 struct Disk {
   std::string name;               // a plain name, unique in this machine; becomes a file name
   std::string device;             // the backend's name with -drive, else empty
@@ -33,6 +43,7 @@ struct Disk {
   std::uint64_t actual_size = 0;  // of the whole chain
   bool cache_direct = false;
   bool cache_no_flush = false;
+  std::vector<Bitmap> bitmaps;
 };
 
 struct SkippedDevice {

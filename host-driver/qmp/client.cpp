@@ -67,13 +67,23 @@ Result<void> Client::greet(Deadline deadline, const std::stop_token& stop) {
 
 Result<Json> Client::execute(std::string_view command, Json arguments, Deadline deadline,
                              const std::stop_token& stop) {
+  return ask(command, std::move(arguments), -1, deadline, stop);
+}
+
+Result<Json> Client::execute_with_fd(std::string_view command, Json arguments, int fd,
+                                     Deadline deadline) {
+  return ask(command, std::move(arguments), fd, deadline, {});
+}
+
+Result<Json> Client::ask(std::string_view command, Json arguments, int fd, Deadline deadline,
+                         const std::stop_token& stop) {
   const std::string id = std::string(kIdPrefix) + std::to_string(++last_id_);
   Json request{{"execute", command}};
   if (!arguments.empty()) request["arguments"] = std::move(arguments);
   request["id"] = id;
-  if (auto sent = channel_.send(base::to_line(request) + "\n", deadline); !sent) {
-    return named(command, std::move(sent).error());
-  }
+  const std::string line = base::to_line(request) + "\n";
+  auto sent = fd < 0 ? channel_.send(line, deadline) : channel_.send_with_fd(line, fd, deadline);
+  if (!sent) return named(command, std::move(sent).error());
   for (;;) {
     auto message = receive(deadline, stop);
     if (!message) return named(command, std::move(message).error());

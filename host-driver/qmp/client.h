@@ -44,6 +44,11 @@ class Client {
                                                  base::Deadline deadline,
                                                  const std::stop_token& stop = {});
 
+  // The same for `add-fd`, which takes the descriptor that comes with it. QEMU gets a copy.
+  [[nodiscard]] base::Result<base::Json> execute_with_fd(std::string_view command,
+                                                         base::Json arguments, int fd,
+                                                         base::Deadline deadline);
+
   // The oldest event that was not taken yet; kTimedOut if none comes.
   [[nodiscard]] base::Result<Event> next_event(base::Deadline deadline,
                                                const std::stop_token& stop);
@@ -58,6 +63,9 @@ class Client {
       : channel_(std::move(channel)), path_(std::move(path)) {}
 
   [[nodiscard]] base::Result<void> greet(base::Deadline deadline, const std::stop_token& stop);
+  // `fd` below zero: none goes with it.
+  [[nodiscard]] base::Result<base::Json> ask(std::string_view command, base::Json arguments, int fd,
+                                             base::Deadline deadline, const std::stop_token& stop);
   [[nodiscard]] base::Result<base::Json> receive(base::Deadline deadline,
                                                  const std::stop_token& stop);
   // Keeps the message if it is an event.

@@ -59,11 +59,13 @@ Result<std::optional<Job>> find_job(Client& client, const std::string& id, Deadl
 }
 
 Result<Job> wait_for_job(Client& client, const std::string& id, bool until_concluded,
-                         Deadline deadline, const std::stop_token& stop) {
+                         Deadline deadline, const std::stop_token& stop,
+                         const JobProgress& progress) {
   for (;;) {
     auto job = find_job(client, id, Deadline::in(kCommandTime));
     if (!job) return std::move(job).error();
     if (!*job) return Error(ErrorCode::kNotFound, "the job '" + id + "' is gone");
+    if (progress) progress(**job);
     const std::string& status = (*job)->status;
     if (status == "concluded" || (!until_concluded && status == "ready")) return std::move(**job);
     if (deadline.passed()) {

@@ -36,10 +36,13 @@ struct Job {
 [[nodiscard]] base::Result<std::optional<Job>> find_job(Client& client, const std::string& id,
                                                         base::Deadline deadline);
 
+using JobProgress = std::function<void(const Job&)>;
+
 // Waits until the job is ready or concluded, and returns it so. kNotFound if it went away.
 [[nodiscard]] base::Result<Job> wait_for_job(Client& client, const std::string& id,
                                              bool until_concluded, base::Deadline deadline,
-                                             const std::stop_token& stop);
+                                             const std::stop_token& stop,
+                                             const JobProgress& progress = {});
 
 [[nodiscard]] base::Result<void> complete_job(Client& client, const std::string& id,
                                               base::Deadline deadline);

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 
 #include "base/text.h"
 #include "base/unix_socket.h"
@@ -20,6 +21,30 @@ using base::Result;
 
 Result<void> LineChannel::send(std::string_view data, Deadline deadline) {
   return base::send_all(fd_.get(), data, deadline);
+}
+
+Result<void> LineChannel::send_with_fd(std::string_view data, int fd, Deadline deadline) {
+  iovec piece{const_cast<char*>(data.data()), data.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* const rights = CMSG_FIRSTHDR(&message);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof fd);
+  std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+  for (;;) {
+    const ssize_t count = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    // The descriptor went with the first byte.
+    if (count >= 0) return send(data.substr(static_cast<std::size_t>(count)), deadline);
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) return base::errno_error(errno, "unable to send a descriptor");
+    base::Waker waker;
+    if (auto ready = waker.wait(fd_.get(), POLLOUT, deadline, {}); !ready) return ready;
+  }
 }
 
 bool LineChannel::take_line(std::string& line) {

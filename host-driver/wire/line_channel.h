@@ -26,6 +26,9 @@ class LineChannel {
   LineChannel(base::UniqueFd fd, std::size_t limit) : fd_(std::move(fd)), limit_(limit) {}
 
   [[nodiscard]] base::Result<void> send(std::string_view data, base::Deadline deadline);
+  // The same, with a descriptor that the other side gets a copy of (SCM_RIGHTS, unix(7)).
+  [[nodiscard]] base::Result<void> send_with_fd(std::string_view data, int fd,
+                                                base::Deadline deadline);
   // The next line, without its '\n'.
   [[nodiscard]] base::Result<std::string> receive(base::Deadline deadline,
                                                   const std::stop_token& stop);

@@ -40,6 +40,31 @@ TEST(BlockGraph, ReadsMachinesOfBothForms) {
   EXPECT_EQ(graph->disks[1].chain.front().format, "qcow2");
 }
 
+TEST(BlockGraph, ReadsTheDirtyBitmapsOfEachDisk) {
+  Json entry = device("d", "n", image("/b.qcow2", "qcow2"));
+  entry["inserted"]["dirty-bitmaps"] =
+      Json::array({{{"name", "one"}, {"count", 65536}, {"recording", true}, {"busy", false}},
+                   {{"count", 1}, {"recording", true}},
+                   {{"name", "two"},
+                    {"count", -1},
+                    {"recording", false},
+                    {"busy", true},
+                    {"inconsistent", true}}});
+  const auto graph = parse_block_graph(Json::array({entry}), "/");
+  ASSERT_TRUE(graph) << graph.error().text();
+  const std::vector<Bitmap>& bitmaps = graph->disks.front().bitmaps;
+  ASSERT_EQ(bitmaps.size(), 2U);
+  EXPECT_EQ(bitmaps[0].name, "one");
+  EXPECT_EQ(bitmaps[0].count, 65536U);
+  EXPECT_TRUE(bitmaps[0].recording);
+  EXPECT_FALSE(bitmaps[0].busy);
+  EXPECT_FALSE(bitmaps[0].inconsistent);
+  EXPECT_EQ(bitmaps[1].count, 0U);
+  EXPECT_FALSE(bitmaps[1].recording);
+  EXPECT_TRUE(bitmaps[1].busy);
+  EXPECT_TRUE(bitmaps[1].inconsistent);
+}
+
 TEST(BlockGraph, LeavesOutWhatIsNoDiskAndSaysSo) {
   Json cd = device("cd0", "n", image("/x.iso", "raw"));
   cd["removable"] = true;
