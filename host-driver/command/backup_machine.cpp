@@ -43,8 +43,8 @@ void retain(RunReport& report, const config::Settings& settings, Environment& en
 RunReport back_up(const Invocation& invocation, const config::Settings& settings,
                   Environment& environment, run::Observer& observer) {
   const std::string& vm = settings.vm;
-  run::BackupRun backup_run({settings, invocation.keep_failed}, environment.processes, observer,
-                            environment.stop, environment.abandon);
+  run::BackupRun backup_run({settings, invocation.keep_failed, invocation.full},
+                            environment.processes, observer, environment.stop, environment.abandon);
   auto outcome = backup_run.run();
   if (!outcome) return failed(vm, std::move(outcome).error());
   RunReport report{.vm = vm, .status = 0, .error = {}, .manifest = outcome->manifest};

@@ -69,6 +69,7 @@ po::options_description own_options(Invocation& invocation) {
       "show the effective settings and end");
   add("keep-failed", po::bool_switch(&invocation.keep_failed),
       "backup: keep what is below the required level, as ID.failed");
+  add("full", po::bool_switch(&invocation.full), "backup: copy all of each disk");
   add("all", po::bool_switch(&invocation.all), "backup: every enabled machine of vms.d");
   add("jobs,j", po::value<std::string>(), "backup: the key 'parallel' under another name");
   add("report-fd", po::value<int>(),

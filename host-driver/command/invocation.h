@@ -25,6 +25,7 @@ struct Invocation {
   bool quiet = false;
   bool print_config = false;
   bool keep_failed = false;
+  bool full = false;
   bool all = false;
   // The events of the run go to this descriptor, and nothing to the standard streams.
   std::optional<int> report_fd;

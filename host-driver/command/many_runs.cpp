@@ -43,6 +43,7 @@ std::optional<Error> bad_ending(int ending, const RunReport& report, bool report
 std::vector<std::string> child_words(const Invocation& invocation, const std::string& vm) {
   std::vector<std::string> words{"backup", "--config-directory=" + invocation.config_directory};
   if (invocation.keep_failed) words.emplace_back("--keep-failed");
+  if (invocation.full) words.emplace_back("--full");
   for (const base::Setting& setting : invocation.overrides)
     words.push_back("--" + setting.key + "=" + setting.value);
   // A name that looks like an option is still a name, if not one of a machine.

@@ -7,7 +7,8 @@
 #include "qga/fsfreeze.h"
 #include "repository/repository.h"
 #include "run/state.h"
-#include "snapshot/factory.h"
+#include "snapshot/bitmaps.h"
+#include "snapshot/methods/factory.h"
 
 namespace holdfast::host::command {
 
@@ -54,7 +55,9 @@ Result<std::vector<std::string>> recover_one(const config::Settings& settings,
                                            .vm = settings.vm,
                                            .run = "recover",
                                            .overlay_directory = settings.overlay_directory,
-                                           .overlay_reserve = settings.overlay_reserve});
+                                           .overlay_reserve = settings.overlay_reserve,
+                                           .tag = {},
+                                           .backup_id = {}});
   if (!strategy) return std::move(strategy).error();
   auto recovered = (*strategy)->recover(Deadline::in(settings.settle_timeout), environment.stop);
   if (!recovered) return recovered;
@@ -62,6 +65,14 @@ Result<std::vector<std::string>> recover_one(const config::Settings& settings,
   if (settings.repository.empty()) return done;
   const auto repository = repository::Repository::open(settings.repository);
   if (!repository) return repository.error();
+  // The bitmaps of runs that were not published.
+  const auto latest = repository->find(settings.vm, "latest");
+  if (latest || latest.error().code() == base::ErrorCode::kNotFound) {
+    const auto kept =
+        snapshot::keep_bitmaps(*monitor, repository->tag(), latest ? latest->manifest.id : "",
+                               Deadline::in(settings.qmp_timeout));
+    if (!kept) return kept.error();
+  }
   if (!repository->vm_directory(settings.vm)) return done;
   auto removed = repository->remove_incomplete(settings.vm);
   if (!removed) return removed;

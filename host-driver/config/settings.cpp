@@ -47,6 +47,8 @@ Settings typed(const std::string& vm, const Options& options) {
   settings.repository = text_or_empty(options, "repository");
   settings.state_directory = options.text("state-directory");
   settings.method = options.text("method");
+  settings.incremental = options.flag("incremental");
+  settings.full_every = static_cast<int>(options.integer("full-every"));
   settings.require = options.text("require");
   settings.prefer = options.text("prefer");
   settings.freeze_timeout = options.duration("freeze-timeout");

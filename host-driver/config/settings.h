@@ -27,6 +27,8 @@ struct Settings {
   std::string repository;
   std::string state_directory;
   std::string method;
+  bool incremental = false;
+  int full_every = 1;
   std::string require;
   std::string prefer;
   base::Millis freeze_timeout{0};

@@ -138,6 +138,7 @@ Result<void> BackupRun::settle() {
 Error BackupRun::after_failure(Error error) {
   draft_.reset();
   if (auto settled = settle(); !settled) return std::move(error).also(std::move(settled).error());
+  if (strategy_) keep_bitmaps(latest_id_);
   return error;
 }
 
@@ -151,7 +152,9 @@ Result<BackupOutcome> BackupRun::copy_and_publish() {
   auto published = draft_->publish(outcome.manifest);
   if (!published) {
     Error error = std::move(published).error();
-    return settled ? error : std::move(error).also(std::move(settled).error());
+    if (!settled) return std::move(error).also(std::move(settled).error());
+    keep_bitmaps(latest_id_);
+    return error;
   }
   if (!settled) {
     const ErrorCode code = settled.error().code();
@@ -159,6 +162,7 @@ Result<BackupOutcome> BackupRun::copy_and_publish() {
                            "' is complete and published, but its overlays are still in use")
         .caused_by(std::move(settled).error());
   }
+  keep_bitmaps(draft_->id());
   outcome.directory = std::move(*published);
   return outcome;
 }

@@ -32,6 +32,8 @@ namespace holdfast::host::run {
 struct BackupRequest {
   config::Settings settings;
   bool keep_failed = false;
+  // No increments this time.
+  bool full = false;
 };
 
 struct BackupOutcome {
@@ -43,6 +45,7 @@ struct BackupOutcome {
 // One copied disk.
 struct CopiedDisk {
   qmp::Disk disk;
+  snapshot::DiskPlan plan;
   std::string file;
   std::uint64_t bytes = 0;
   std::string sha256;
@@ -64,6 +67,13 @@ class BackupRun {
   [[nodiscard]] base::Result<void> reach_agent(bool left_by_us);
   [[nodiscard]] base::Result<void> look_at_disks();
   [[nodiscard]] base::Result<void> check_space();
+  // increment.cpp
+  void find_parent(const std::string& id);
+  [[nodiscard]] snapshot::Parent parent_in(const repository::Backup& latest) const;
+  void tell_plan();
+  // Leaves the dirty bitmaps that belong to the latest published backup. What fails here is done
+  // by the next run.
+  void keep_bitmaps(const std::string& latest);
   // backup_run.cpp
   [[nodiscard]] base::Result<void> take_instant();
   [[nodiscard]] base::Result<void> read_record();
@@ -73,8 +83,7 @@ class BackupRun {
   [[nodiscard]] base::Error after_failure(base::Error error);
   // copy.cpp
   [[nodiscard]] base::Result<void> copy();
-  [[nodiscard]] base::Result<CopiedDisk> copy_disk(const snapshot::Source& source,
-                                                   const std::string& label);
+  [[nodiscard]] base::Result<CopiedDisk> copy_disk(std::size_t index);
   // publish.cpp
   [[nodiscard]] base::Json manifest() const;
 
@@ -97,6 +106,13 @@ class BackupRun {
   std::optional<qga::Agent> agent_;
   qmp::BlockGraph graph_;
   std::string qemu_img_version_;
+  // The latest published backup, whether or not an increment can stand on it; empty: none.
+  std::string latest_id_;
+  bool is_first_ = false;
+  snapshot::Parent parent_;
+  // Its disks that the machine has no more.
+  std::vector<std::string> gone_;
+  std::vector<snapshot::DiskPlan> plan_;
   std::optional<repository::Draft> draft_;
   std::unique_ptr<snapshot::Strategy> strategy_;
   bool to_settle_ = false;

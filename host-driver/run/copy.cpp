@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// From what is now read-only into the draft, each disk a qcow2 file that stands for itself.
+// From what is now read-only into the draft, each disk a qcow2 file: one that stands for
+// itself, or what has changed since the latest backup.
 #include <algorithm>
 #include <filesystem>
 
@@ -22,17 +23,11 @@ Result<void> BackupRun::copy() {
   observer_.step("copy");
   const Background background;
   copy_begin_ = std::chrono::steady_clock::now();
-  const auto sources = strategy_->sources();
-  if (!sources) return sources.error();
-  std::size_t number = 0;
-  for (const snapshot::Source& source : *sources) {
-    const std::string label = source.disk.name + " (" + std::to_string(++number) + "/" +
-                              std::to_string(sources->size()) + ")";
-    auto copied = copy_disk(source, label);
+  for (std::size_t i = 0; i < graph_.disks.size(); ++i) {
+    auto copied = copy_disk(i);
     if (!copied) {
-      const ErrorCode code = copied.error().code();
-      return Error(code, "unable to copy the disk '" + source.disk.name + "'")
-          .caused_by(std::move(copied).error());
+      return base::wrap(std::move(copied).error(),
+                        "unable to copy the disk '" + graph_.disks[i].name + "'");
     }
     copied_.push_back(std::move(*copied));
   }
@@ -40,24 +35,28 @@ Result<void> BackupRun::copy() {
   return {};
 }
 
-Result<CopiedDisk> BackupRun::copy_disk(const snapshot::Source& source, const std::string& label) {
-  CopiedDisk copied{source.disk, source.disk.name + ".qcow2", 0, {}};
+Result<CopiedDisk> BackupRun::copy_disk(std::size_t index) {
+  const qmp::Disk& disk = graph_.disks[index];
+  const snapshot::DiskPlan& plan = plan_[index];
+  const std::string label = disk.name + " (" + std::to_string(index + 1) + "/" +
+                            std::to_string(graph_.disks.size()) + ")";
+  CopiedDisk copied{disk, plan, snapshot::image_file(disk), 0, {}};
   const std::string target = draft_->directory() + "/" + copied.file;
-  auto converted =
-      images_.convert(source.image, target, "qcow2", Deadline::in(settings_.copy_timeout), stop_,
+  auto written =
+      strategy_->copy(index, Deadline::in(settings_.copy_timeout), stop_,
                       [&](double percent) { observer_.progress("copying " + label, percent); });
-  if (!converted) return std::move(converted).error();
+  if (!written) return std::move(written).error();
   // qemu-img convert writes without flushing (-t unsafe is its default).
   if (auto flushed = repository::flush_file(target); !flushed) return std::move(flushed).error();
   if (auto checked = images_.check(target, Deadline::in(settings_.copy_timeout), stop_); !checked) {
     return std::move(checked).error();
   }
-  const auto header = image::read_standalone_header(target);
+  const auto header = plan.increment() ? image::read_increment_header(target, plan.reference)
+                                       : image::read_standalone_header(target);
   if (!header) return header.error();
-  if (header->virtual_size < source.disk.virtual_size) {
+  if (header->virtual_size < disk.virtual_size) {
     return Error(ErrorCode::kCorrupt, "the copy has " + std::to_string(header->virtual_size) +
-                                          " bytes, the disk " +
-                                          std::to_string(source.disk.virtual_size));
+                                          " bytes, the disk " + std::to_string(disk.virtual_size));
   }
   std::error_code ignored;
   const auto size =

@@ -6,7 +6,7 @@
 #include "repository/paths.h"
 #include "run/backup_run.h"
 #include "run/state.h"
-#include "snapshot/factory.h"
+#include "snapshot/methods/factory.h"
 
 namespace holdfast::host::run {
 
@@ -36,6 +36,7 @@ Result<void> BackupRun::preflight() {
 
   auto id = repository::make_backup_id(begin_);
   if (!id) return std::move(id).error();
+  const std::string tag = settings_.incremental ? repository_->tag() : std::string();
   auto strategy =
       snapshot::make_strategy(settings_.method, {.monitor = *monitor_,
                                                  .images = images_,
@@ -43,7 +44,9 @@ Result<void> BackupRun::preflight() {
                                                  .vm = settings_.vm,
                                                  .run = id->substr(id->size() - 8),
                                                  .overlay_directory = settings_.overlay_directory,
-                                                 .overlay_reserve = settings_.overlay_reserve});
+                                                 .overlay_reserve = settings_.overlay_reserve,
+                                                 .tag = tag,
+                                                 .backup_id = *id});
   if (!strategy) return std::move(strategy).error();
 
   const auto leftover = journal_.load();
@@ -59,6 +62,12 @@ Result<void> BackupRun::preflight() {
     observer_.note(line);
 
   if (auto looked = look_at_disks(); !looked) return looked;
+  find_parent(*id);
+  keep_bitmaps(settings_.incremental ? latest_id_ : std::string());
+  auto plan = (*strategy)->check(graph_, parent_);
+  if (!plan) return std::move(plan).error();
+  plan_ = std::move(*plan);
+  tell_plan();
   if (auto enough = check_space(); !enough) return enough;
   auto directory = repository_->make_vm_directory(settings_.vm);
   if (!directory) return std::move(directory).error();
@@ -66,10 +75,9 @@ Result<void> BackupRun::preflight() {
   if (!draft) return std::move(draft).error();
   draft_.emplace(std::move(*draft));
 
-  if (auto good = (*strategy)->check(graph_); !good) return good;
   strategy_ = std::move(*strategy);
   to_settle_ = true;
-  return strategy_->prepare(Deadline::in(settings_.qmp_timeout * 2), stop_);
+  return strategy_->prepare(draft_->directory(), Deadline::in(settings_.qmp_timeout * 2), stop_);
 }
 
 Result<void> BackupRun::take_locks() {
@@ -143,8 +151,8 @@ Result<void> BackupRun::look_at_disks() {
 
 Result<void> BackupRun::check_space() {
   std::uint64_t needed = kSpaceMargin;
-  for (const qmp::Disk& disk : graph_.disks)
-    needed += disk.actual_size;
+  for (std::size_t i = 0; i < graph_.disks.size(); ++i)
+    needed += plan_[i].increment() ? plan_[i].changed : graph_.disks[i].actual_size;
   const auto free = repository::free_space(repository_->path());
   if (!free) return free.error();
   if (*free >= needed) return {};

@@ -53,7 +53,8 @@ Json window_json(const WindowOutcome& window) {
           {"total_ms", milliseconds(window.total)}};
 }
 
-Json disk_json(const CopiedDisk& copied) {
+Json disk_json(const CopiedDisk& copied, const std::string& parent) {
+  const snapshot::DiskPlan& plan = copied.plan;
   const qmp::Disk& disk = copied.disk;
   Json chain = Json::array();
   for (const qmp::ImageLayer& layer : disk.chain)
@@ -67,7 +68,8 @@ Json disk_json(const CopiedDisk& copied) {
           {"virtual_size", disk.virtual_size},
           {"file", copied.file},
           {"file_format", "qcow2"},
-          {"backing", nullptr},
+          {"backing", plan.increment() ? Json{{"id", parent}} : Json()},
+          {"full_because", plan.increment() ? Json() : Json(plan.full_because)},
           {"bytes", copied.bytes},
           {"sha256", copied.sha256}};
 }
@@ -76,10 +78,12 @@ Json disk_json(const CopiedDisk& copied) {
 
 Json BackupRun::manifest() const {
   std::uint64_t bytes = 0;
+  bool increment = false;
   Json disks = Json::array();
   for (const CopiedDisk& copied : copied_) {
     bytes += copied.bytes;
-    disks.push_back(disk_json(copied));
+    increment = increment || copied.plan.increment();
+    disks.push_back(disk_json(copied, parent_.id));
   }
   Json skipped = Json::array();
   for (const qmp::SkippedDevice& device : graph_.skipped)
@@ -91,7 +95,7 @@ Json BackupRun::manifest() const {
       {"id", draft_->id()},
       {"vm", settings_.vm},
       {"method", std::string(strategy_->name())},
-      {"kind", "full"},
+      {"kind", increment ? "increment" : "full"},
       {"begin", base::format_time(begin_)},
       {"end", base::format_time(now)},
       {"level", std::string(name_of(verdict_.level))},
@@ -102,6 +106,7 @@ Json BackupRun::manifest() const {
       {"copy", {{"duration_ms", milliseconds(copy_end_ - copy_begin_)}, {"bytes", bytes}}},
       {"disks", std::move(disks)},
       {"skipped", std::move(skipped)},
+      {"gone", gone_},
       {"qemu", {{"version", monitor_->version()}, {"qemu_img", qemu_img_version_}}},
       {"verified",
        {{"at", base::format_time(now)}, {"images", "qemu-img check"}, {"checksums", "sha256"}}}};

@@ -2,7 +2,7 @@
 //
 // One way to get all disks of a machine at one instant, to be copied from and to be done with.
 //
-//   check ── prepare ── take ── sources … copy … ── settle
+//   check ── prepare ── take ── copy, disk by disk ── settle
 //               └── settle: also after a failure of any call, and when take() never came
 //
 // Everything slow stands in prepare(); between freeze and thaw only take() is called. What a
@@ -24,6 +24,8 @@
 #include "image/qemu_img.h"
 #include "qmp/block_graph.h"
 #include "qmp/client.h"
+#include "snapshot/copy_jobs.h"
+#include "snapshot/increment.h"
 #include "snapshot/journal.h"
 
 namespace holdfast::host::snapshot {
@@ -39,14 +41,16 @@ struct StrategyContext {
   std::string overlay_directory;
   // Free space that must be there for what the guest writes meanwhile, in percent of its disks.
   int overlay_reserve = 0;
+  // Of the dirty bitmaps, see bitmaps.h: the repository's, and the backup's that this run makes.
+  // Empty: none is made, and no increment.
+  std::string tag;
+  std::string backup_id;
 };
 
-// Where a disk of the instant is read from.
-struct Source {
-  qmp::Disk disk;
-  // For qemu-img, see image::source_of().
-  std::string image;
-};
+// Where the copies go. Each is a file of its own there.
+[[nodiscard]] inline std::string image_file(const qmp::Disk& disk) {
+  return disk.name + ".qcow2";
+}
 
 class Strategy {
  public:
@@ -58,17 +62,25 @@ class Strategy {
   // As in the manifest.
   [[nodiscard]] virtual std::string_view name() const = 0;
 
-  // Will this method do for these disks? Changes nothing. Keeps the graph for the calls below.
-  [[nodiscard]] virtual base::Result<void> check(const qmp::BlockGraph& graph) = 0;
+  // Will this method do for these disks, and what will it copy of each of them, in their order?
+  // Changes nothing. Keeps what it was given and what it answers for the calls below.
+  [[nodiscard]] virtual base::Result<std::vector<DiskPlan>> check(const qmp::BlockGraph& graph,
+                                                                  const Parent& parent) = 0;
 
-  [[nodiscard]] virtual base::Result<void> prepare(base::Deadline deadline,
+  // `directory` is where copy() writes to.
+  [[nodiscard]] virtual base::Result<void> prepare(const std::string& directory,
+                                                   base::Deadline deadline,
                                                    const std::stop_token& stop) = 0;
 
   // The instant. One request to QEMU, for all disks or none. After kTimedOut it may or may not have
   // happened; settle() finds out.
   [[nodiscard]] virtual base::Result<void> take(base::Deadline deadline) = 0;
 
-  [[nodiscard]] virtual base::Result<std::vector<Source>> sources() = 0;
+  // One disk, as it was at the instant, into image_file(): an image of its own, or an increment
+  // over the parent's image of the same disk.
+  [[nodiscard]] virtual base::Result<void> copy(std::size_t index, base::Deadline deadline,
+                                                const std::stop_token& stop,
+                                                const CopyProgress& progress) = 0;
 
   // Leaves nothing of this run in QEMU or on disk, and loses nothing that the guest wrote. On
   // failure the journal says what is left. May be repeated.

@@ -15,6 +15,7 @@ from support.fake_qga import FakeQga
 from support.qemu_machine import Machine, missing
 from support.qmp_proxy import QmpProxy
 
+KIB = 1 << 10
 MIB = 1 << 20
 VM = "web1"
 
@@ -106,6 +107,10 @@ class HostCase(unittest.TestCase):
         self.assertEqual(self.machine.leftovers(), [])
         self.assertFalse(os.path.exists(os.path.join(self.state, VM + ".json")))
         self.assertEqual([name for name in self.published() if name.startswith(".")], [])
+        # Of dirty bitmaps, those of the latest backup.
+        latest = [name for name in self.published() if not name.endswith(".failed")][-1:]
+        self.assertEqual([name.split("-", 2)[2].rsplit("-", 1)[0] for name in
+                          self.machine.bitmaps()], latest * 2)
 
     def qemu_img(self, *cases):
         """A qemu-img that does something else for one subcommand: (name, shell lines)."""
@@ -120,10 +125,12 @@ class HostCase(unittest.TestCase):
 
 
 class Killer:
-    """Kills a process once, from a hook that may run before the process is known."""
+    """Kills a process once, from a hook that may run before the process is known; `skip` calls of
+    the hook are let pass before."""
 
-    def __init__(self, signal_number=signal.SIGKILL):
+    def __init__(self, signal_number=signal.SIGKILL, skip=0):
         self.signal = signal_number
+        self.skip = skip
         self.process = None
         self.known = threading.Event()
         self.used = False
@@ -134,6 +141,9 @@ class Killer:
 
     def __call__(self, *_):
         if self.used:
+            return
+        if self.skip > 0:
+            self.skip -= 1
             return
         self.used = True
         self.known.wait(10)

@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from host_case import MIB, VM, HostCase, Killer
+from host_case import KIB, MIB, VM, HostCase, Killer
 from lab import testing
 from support.qemu_machine import same_content
 from support.qmp_proxy import Cut
@@ -19,14 +19,23 @@ class HostKilled(HostCase):
     """kill -9 at each step: the guardian thaws within two seconds, the next run clears up."""
 
     STEPS = [("before", "blockdev-add"), ("after", "blockdev-add"),
+             ("before", "block-dirty-bitmap-add"), ("after", "block-dirty-bitmap-add"),
+             ("before", "add-fd"), ("after", "add-fd"),
              ("agent", "guest-fsfreeze-freeze"), ("frozen", None),
              ("before", "transaction"), ("after", "transaction"),
              ("agent", "guest-fsfreeze-status"), ("agent", "guest-fsfreeze-thaw"),
+             ("before", "blockdev-backup"), ("after", "blockdev-backup"),
              ("convert", None), ("check", None),
              ("before", "block-commit"), ("after", "block-commit"),
              ("before", "job-complete"), ("after", "job-complete"),
              ("before", "job-dismiss"), ("after", "job-dismiss"),
-             ("before", "blockdev-del"), ("after", "blockdev-del")]
+             # The first two are of the copies.
+             ("before", "job-dismiss", 3), ("after", "job-dismiss", 3),
+             ("before", "blockdev-del"), ("after", "blockdev-del"),
+             ("before", "blockdev-del", 3), ("after", "blockdev-del", 3),
+             ("before", "remove-fd"), ("after", "remove-fd"),
+             ("before", "block-dirty-bitmap-remove"), ("after", "block-dirty-bitmap-remove"),
+             ("after", "block-dirty-bitmap-remove", 2)]
 
     def arm(self, where, command, killer):
         """Puts the killer at the step; settings for the run."""
@@ -47,10 +56,15 @@ class HostKilled(HostCase):
             return {"qemu_img": self.qemu_img((where, "kill -9 $PPID; exit 1"))}
         return {}
 
-    def check_step(self, where, command):
-        killer = Killer()
+    def check_step(self, number, where, command, count=1):
+        # Something else is written each time, so that an increment that misses it is noticed.
+        pattern = 1 + 3 * number
+        self.machine.write("data", pattern, MIB + number * 300 * KIB, 100 * KIB)
+        self.machine.write("sys", pattern, 512 * number, 512)
+        killer = Killer(skip=count - 1)
         settings = self.arm(where, command, killer)
-        process = self.start_host("backup", VM, **settings)
+        words = ["--full"] if where == "convert" else []
+        process = self.start_host("backup", VM, *words, full_every="100", **settings)
         killer.aim(process)
         process.wait(60)
         self.assertEqual(process.returncode, -signal.SIGKILL)
@@ -67,21 +81,23 @@ class HostKilled(HostCase):
         self.proxy.after.clear()
         self.agent.behaviours.clear()
         self.agent.on_freeze = None
-        self.machine.write("data", 7, 0, MIB)
-        self.machine.write("sys", 8, 0, MIB)
-        self.back_up()
+        # Where an overlay is still on top, these go into it.
+        self.machine.write("data", pattern + 1, MIB + number * 300 * KIB, 20 * KIB)
+        self.machine.write("sys", pattern + 1, 20 * MIB + number * 70 * KIB, 70 * KIB)
+        manifest = self.back_up(full_every="100")
+        # The account of what has changed has survived.
+        self.assertEqual([disk["full_because"] for disk in manifest["disks"]], [None, None])
         self.assert_nothing_left()
-        out = self.path("out-" + "-".join(filter(None, (where, command))))
-        done = self.run_host("restore", VM, "latest", "--to", out)
-        self.assertEqual(done.returncode, 0, done.stderr)
         for disk, image in self.machine.images.items():
-            self.assertTrue(same_content((f"{out}/{disk}.qcow2", "qcow2"), image), disk)
+            backup = f"{self.repository}/{VM}/{manifest['id']}/{disk}.qcow2"
+            self.assertTrue(same_content((backup, "qcow2"), image), disk)
 
     def test_killed_at_each_step(self):
         self.through_proxy()
-        for where, command in self.STEPS:
-            with self.subTest(where=where, command=command):
-                self.check_step(where, command)
+        self.back_up()
+        for number, step in enumerate(self.STEPS):
+            with self.subTest(step=step):
+                self.check_step(number, *step)
 
     def test_a_stopped_driver_is_killed_and_the_guest_thawed(self):
         killer = Killer(signal.SIGSTOP)

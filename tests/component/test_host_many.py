@@ -169,7 +169,7 @@ class HostMany(ManyCase):
         self.assertIn("db1: level 'filesystem', 'application' is preferred",
                       self.failing(self.run_host("backup", "--all"), 3))
         script = self.hold_copies()
-        holder = self.start_host("backup", "web1", qemu_img=script)
+        holder = self.start_host("backup", "web1", "--full", qemu_img=script)
         self.wait_for(lambda: os.listdir(self.path("copying")), holder)
         done = self.run_host("backup", "--all")
         self.assertEqual(done.returncode, 4, done.stderr)

@@ -113,9 +113,13 @@ class Machine:
     def write(self, disk, pattern, offset, length):
         """As the guest would: through the device, onto whatever is on top now; and flushed, since
         QEMU keeps a qcow2 image's tables in memory until then."""
+        self.command(disk, f"write -P {pattern} {offset} {length}")
+
+    def command(self, disk, *commands):
+        """The same with any commands of qemu-io."""
         device = {"data": "data", "sys": "/machine/peripheral/sys/virtio-backend"}[disk]
         flag = "" if disk == "data" else "-d "
-        for command in (f"write -P {pattern} {offset} {length}", "flush"):
+        for command in (*commands, "flush"):
             said = self.monitor.execute(
                 "human-monitor-command",
                 **{"command-line": f'qemu-io {flag}{device} "{command}"'})
@@ -126,6 +130,11 @@ class Machine:
     def block_nodes(self):
         return [node["node-name"] for node in
                 self.monitor.execute("query-named-block-nodes", flat=True)]
+
+    def bitmaps(self):
+        """The names of the dirty bitmaps on the disks."""
+        return [bitmap["name"] for device in self.monitor.execute("query-block")
+                for bitmap in device.get("inserted", {}).get("dirty-bitmaps", [])]
 
     def leftovers(self):
         """What a run should not have left behind."""

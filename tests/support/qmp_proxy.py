@@ -59,13 +59,19 @@ class QmpProxy:
         answers = threading.Thread(target=self._answers, args=(client, qemu, names), daemon=True)
         answers.start()
         try:
-            for line in client.makefile("rb"):
+            for line, fds in self._requests(client):
                 request = json.loads(line)
                 command = request["execute"]
                 self.commands.append(command)
                 names[request.get("id")] = command
                 self._call(self.before, command)
-                qemu.sendall(line)
+                try:
+                    # The descriptors go with the first byte, and QEMU takes them from there.
+                    sent = socket.send_fds(qemu, [line], fds)
+                    qemu.sendall(line[sent:])
+                finally:
+                    for fd in fds:
+                        os.close(fd)
         finally:
             for end in (qemu, client):
                 try:
@@ -73,6 +79,22 @@ class QmpProxy:
                 except OSError:
                     pass
             answers.join(5)
+
+    @staticmethod
+    def _requests(client):
+        """Line by line, each with the descriptors that came with it; the driver awaits each answer
+        before it goes on, so that they cannot be those of the next line."""
+        buffer, waiting = b"", []
+        while True:
+            piece, fds, _, _ = socket.recv_fds(client, 65536, 8)
+            waiting += fds
+            if not piece:
+                return
+            buffer += piece
+            while b"\n" in buffer:
+                line, buffer = buffer.split(b"\n", 1)
+                taken, waiting = waiting, []
+                yield line + b"\n", taken
 
     def _answers(self, client, qemu, names):
         try:

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
-#include "snapshot/overlay_settler.h"
+#include "snapshot/overlay/overlay_settler.h"
 #include "support/scripted_peer.h"
 #include "support/temporary_directory.h"
 

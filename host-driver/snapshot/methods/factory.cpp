@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include "snapshot/factory.h"
+#include "snapshot/methods/factory.h"
 
 #include "base/text.h"
-#include "snapshot/overlay_strategy.h"
+#include "snapshot/overlay/overlay_strategy.h"
 
 namespace holdfast::host::snapshot {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "snapshot/overlay_settler.h"
+#include "snapshot/overlay/overlay_settler.h"
 
 #include <unistd.h>
 

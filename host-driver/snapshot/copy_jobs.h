@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//
+// Copies of what a dirty bitmap has marked, made by QEMU's backup jobs into images of ours. QEMU
+// gets each image as a descriptor (add-fd): it needs no right to the repository, and may run as
+// another user or in a namespace of its own.
+//
+//   attach ── copy ── (detached)            sweep: whatever an earlier run left of all this
+//
+// The target is attached without its backing file, so that nothing but what is marked is ever
+// written or read there.
+//
+// Threads: one at a time. Ownership: borrows the monitor.
+// Errors: what QEMU says; kNoSpace is QEMU's word too, so it comes as kRefused.
+#pragma once
+
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "qmp/client.h"
+
+namespace holdfast::host::snapshot {
+
+// One copy; `name` is its own within QEMU: "holdfast-1f3a9c0b-0".
+struct CopyJob {
+  std::string name;
+  std::string source_node;
+  std::string bitmap;
+};
+
+// Percent done, 0 to 100.
+using CopyProgress = std::function<void(double)>;
+
+class CopyJobs {
+ public:
+  explicit CopyJobs(qmp::Client& monitor) : monitor_(monitor) {}
+
+  // The qcow2 image at `path`, which is there already, becomes the target of the job.
+  [[nodiscard]] base::Result<void> attach(const CopyJob& job, const std::string& path,
+                                          base::Deadline deadline);
+  // Copies, then takes the target away again: the image is complete and closed. Interrupted or out
+  // of time it leaves the job running, for sweep().
+  [[nodiscard]] base::Result<void> copy(const CopyJob& job, base::Deadline deadline,
+                                        const std::stop_token& stop, const CopyProgress& progress);
+
+  // Ends every copy whose name starts with `prefix` and takes the targets away; one line for each
+  // job that was ended.
+  [[nodiscard]] base::Result<std::vector<std::string>> sweep(std::string_view prefix,
+                                                             base::Deadline deadline,
+                                                             const std::stop_token& stop);
+
+ private:
+  [[nodiscard]] base::Result<void> close_sets(std::string_view prefix);
+  [[nodiscard]] base::Result<void> end(const std::string& id, base::Deadline deadline,
+                                       const std::stop_token& stop);
+
+  qmp::Client& monitor_;
+};
+
+}  // namespace holdfast::host::snapshot

@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: MIT
+"""Increments of a real QEMU's disks: equal to the disk at the instant, as cheap as what has changed,
+and a full copy, with the reason, wherever the account of that cannot be relied on."""
+
+import json
+import os
+import signal
+import subprocess
+
+from host_case import KIB, MIB, VM, HostCase, Killer
+from lab import testing
+from support.qemu_machine import same_content
+
+GONE_RAW = "its dirty bitmap is gone: QEMU was started anew, and only qcow2 images keep one"
+GONE_QCOW2 = ("its dirty bitmap is gone: the image was replaced, or written to by a program that "
+              "does not know of it")
+INCONSISTENT = "its dirty bitmap is inconsistent: QEMU did not end as it should"
+
+
+class IncrementCase(HostCase):
+    def image(self, manifest, disk, repository=None):
+        return f"{repository or self.repository}/{VM}/{manifest['id']}/{disk}.qcow2", "qcow2"
+
+    def assert_equals_disks(self, manifest, disks=None):
+        """The backup, read by qemu-img alone, is what the disks hold now."""
+        for disk, image in (disks or self.machine.images).items():
+            self.assertTrue(same_content(self.image(manifest, disk), image), disk)
+
+    def back_up_saying(self, because, **settings):
+        """A backup of which exactly these disks are full, for these reasons, which are also told."""
+        before = self.published()
+        done = self.run_host("backup", VM, **settings)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(sorted(done.stderr.splitlines()), sorted(
+            f"holdfast: {VM}: disk '{name}' is copied in full: {reason}"
+            for name, reason in because.items()))
+        directory, = set(self.published()) - set(before)
+        with open(f"{self.repository}/{VM}/{directory}/manifest.json", encoding="utf-8") as file:
+            manifest = json.load(file)
+        self.assertEqual({disk["name"]: disk["full_because"] for disk in manifest["disks"]
+                          if disk["full_because"]}, because)
+        for disk in manifest["disks"]:
+            self.assertEqual(disk["backing"], None if disk["full_because"] else
+                             {"id": before[-1]}, disk["name"])
+        self.assert_equals_disks(manifest)
+        return manifest
+
+    def quit(self):
+        """The machine ends as it should."""
+        self.machine.monitor.execute("quit")
+        self.machine.process.wait(30)
+        self.machine.stop()
+
+    def reboot(self):
+        self.quit()
+        self.machine.start()
+
+
+class Increments(IncrementCase):
+    def test_each_holds_what_stood_there_at_its_instant(self):
+        self.machine.write("data", 1, 0, 3 * MIB)
+        self.machine.write("sys", 2, 0, 3 * MIB)
+        self.assertEqual(self.back_up()["kind"], "full")
+        proxy = self.through_proxy()
+        references = {}
+
+        def at_the_copy():
+            # What is below the overlays by now is the instant. The guest writes on: none of it may
+            # be in this increment, and all of it in the next.
+            proxy.before.clear()
+            for disk, (path, kind) in self.machine.images.items():
+                references[disk] = self.path(f"{disk}.{number}")
+                subprocess.run(["qemu-img", "convert", "-U", "-f", kind, "-O", "raw", path,
+                                references[disk]], check=True)
+                self.machine.write(disk, 50 + number, (8 + number) * MIB, 200 * KIB)
+                self.machine.write(disk, 60 + number, 30 * KIB, 512)
+        for number in range(3):
+            for disk in self.machine.images:
+                self.machine.write(disk, 10 + number, 512 * (number + 1), 512)
+                self.machine.write(disk, 20 + number, (20 + number) * MIB - 70 * KIB, 140 * KIB)
+                self.machine.command(disk, f"write -z {1024 + 64 * number}k 64k")
+            # What was below the backing file comes and goes, too.
+            self.machine.command("sys", f"discard {32 + number}M 512k")
+            proxy.before["blockdev-backup"] = at_the_copy
+            manifest = self.back_up()
+            self.assertEqual([disk["full_because"] for disk in manifest["disks"]], [None, None])
+            for disk, reference in references.items():
+                self.assertTrue(same_content(self.image(manifest, disk), (reference, "raw")), disk)
+                os.unlink(reference)
+            references.clear()
+        last = self.back_up()
+        self.assert_equals_disks(last)
+        self.assert_nothing_left()
+        self.assertEqual(self.run_host("verify", VM).returncode, 0)
+        out = self.path("out")
+        self.assertEqual(self.run_host("restore", VM, last["id"], "--to", out).returncode, 0)
+        for disk, image in self.machine.images.items():
+            self.assertTrue(same_content((f"{out}/{disk}.qcow2", "qcow2"), image), disk)
+
+    def test_one_costs_what_has_changed(self):
+        for disk in self.machine.images:
+            self.machine.write(disk, 1, 0, 24 * MIB)
+        full = self.back_up()
+        self.assertGreater(full["copy"]["bytes"], 48 * MIB)
+        self.machine.write("data", 2, 5 * MIB, 64 * KIB)
+        # Zeroes are not stored, though the guest wrote them.
+        self.machine.write("data", 0, 6 * MIB, 4 * MIB)
+        small = self.back_up()
+        sizes = {disk["name"]: disk["bytes"] for disk in small["disks"]}
+        # Four tables of 64 KiB, and the one cluster.
+        self.assertLessEqual(sizes["data"], 6 * 64 * KIB)
+        self.assertLessEqual(sizes["sys"], 5 * 64 * KIB)
+        self.assert_equals_disks(small)
+
+    def test_the_room_that_is_asked_for_is_that_of_the_increment(self):
+        if os.geteuid() != 0:
+            self.skipTest("mounting a small filesystem needs root")
+        os.mkdir(self.repository)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", self.repository],
+                       check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", self.repository], check=False)
+        self.machine.write("data", 1, 0, 36 * MIB)
+        self.back_up()
+        self.machine.write("data", 2, 0, MIB)
+        self.assertEqual(self.back_up()["kind"], "increment")
+        self.assertIn("may be needed", self.failing(self.run_host("backup", VM, "--full")))
+
+    def test_each_repository_has_increments_of_its_own(self):
+        own, other = self.path("repository"), self.path("other")
+        self.back_up()
+        self.machine.write("data", 1, 0, MIB)
+        self.assertEqual(self.back_up(repository=other)["kind"], "full")
+        self.machine.write("data", 2, 2 * MIB, MIB)
+        for repository in (own, other):
+            manifest = self.back_up(repository=repository)
+            self.assertEqual(manifest["kind"], "increment")
+            for disk, image in self.machine.images.items():
+                self.assertTrue(same_content(self.image(manifest, disk, repository), image), disk)
+
+    def test_a_run_that_fails_leaves_the_account_as_it_was(self):
+        self.back_up()
+        self.machine.write("data", 3, 0, MIB)
+        self.agent.holdfast = False
+        self.failing(self.run_host("backup", VM, require="application"))
+        self.assert_nothing_left()
+        self.agent.holdfast = True
+        self.machine.write("data", 4, 2 * MIB, MIB)
+        self.back_up_saying({})
+
+    def test_one_that_is_interrupted_ends_cleanly(self):
+        self.back_up()
+        self.machine.write("data", 5, 0, 32 * MIB)
+        proxy = self.through_proxy()
+        for hooks in (proxy.before, proxy.after):
+            killer = Killer(signal.SIGTERM)
+            hooks["blockdev-backup"] = killer
+            process = self.start_host("backup", VM)
+            killer.aim(process)
+            _, errors = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 1, errors)
+            hooks.clear()
+            self.assertEqual(len(self.published()), 1)
+            self.assert_nothing_left()
+        self.back_up_saying({})
+
+    def test_a_job_that_fails_leaves_nothing(self):
+        self.back_up()
+        self.machine.write("data", 6, 0, MIB)
+        # Its target is no image any more by the time that QEMU opens it.
+        script = self.qemu_img(("create", 'case "$*" in *../*) qemu-img "$@"; eval t=\\${$(($#-1))}; '
+                                          ': >"$t"; exit 0;; esac'))
+        line = self.failing(self.run_host("backup", VM, qemu_img=script))
+        self.assertIn("unable to attach the copy of disk 'data' to QEMU", line)
+        self.assertIn("incremental = no", line)
+        self.assertEqual(self.agent.count("guest-fsfreeze-freeze"), 1)
+        self.assert_nothing_left()
+        self.back_up_saying({})
+
+    def test_no_descriptor_stays_with_qemu(self):
+        # QEMU closes them once the machine runs, if it does not yet.
+        self.machine.monitor.execute("cont")
+        self.back_up()
+        self.back_up()
+        self.assertEqual(self.machine.monitor.execute("query-fdsets"), [])
+        killer = Killer()
+        self.through_proxy().before["transaction"] = killer
+        process = self.start_host("backup", VM)
+        killer.aim(process)
+        process.wait(60)
+        self.proxy.before.clear()
+        self.assertEqual(len(self.machine.monitor.execute("query-fdsets")), 2)
+        self.assertEqual(self.run_host("recover", VM).returncode, 0)
+        self.assertEqual(self.machine.monitor.execute("query-fdsets"), [])
+        self.assert_nothing_left()
+
+
+class FullInstead(IncrementCase):
+    def setUp(self):
+        super().setUp()
+        self.machine.write("data", 1, 0, MIB)
+        self.machine.write("sys", 2, 0, MIB)
+
+    def test_when_it_is_asked_for(self):
+        self.assertEqual(self.run_host("backup", VM).stderr, "")
+        self.assertEqual(self.back_up(full_every="2")["kind"], "increment")
+        done = self.run_host("backup", VM, full_every="2")
+        self.assertEqual(done.stderr, f"holdfast: {VM}: a full backup: 'full-every' is 2\n")
+        self.assertEqual(self.back_up(full_every="2")["kind"], "increment")
+        done = self.run_host("backup", VM, "--full", "--json")
+        full = json.loads(done.stdout)
+        self.assertEqual(full["kind"], "full")
+        self.assertEqual({disk["full_because"] for disk in full["disks"]},
+                         {"'--full' asks for it"})
+        after = self.back_up()
+        self.assertEqual({disk["backing"]["id"] for disk in after["disks"]}, {full["id"]})
+        self.assertEqual(self.back_up(incremental="no")["kind"], "full")
+        self.assertEqual(self.machine.bitmaps(), [])
+        self.back_up_saying({"data": GONE_RAW, "sys": GONE_QCOW2})
+
+    def test_after_a_start_for_what_is_raw(self):
+        self.back_up()
+        self.reboot()
+        self.machine.write("data", 3, 0, MIB)
+        self.machine.write("sys", 4, 2 * MIB, MIB)
+        self.back_up_saying({"data": GONE_RAW})
+        self.back_up_saying({})
+
+    def test_after_a_start_for_an_image_of_the_old_form(self):
+        self.quit()
+        subprocess.run(["qemu-img", "amend", "-f", "qcow2", "-o", "compat=0.10",
+                        self.machine.images["sys"][0]], check=True)
+        self.machine.start()
+        self.back_up()
+        self.machine.write("sys", 5, 0, MIB)
+        self.back_up_saying({})
+        self.reboot()
+        self.back_up_saying({"data": GONE_RAW, "sys": GONE_QCOW2})
+
+    def test_after_qemu_was_killed(self):
+        self.back_up()
+        self.machine.write("sys", 3, 2 * MIB, MIB)
+        self.machine.stop()
+        self.machine.start()
+        self.back_up_saying({"data": GONE_RAW, "sys": INCONSISTENT})
+        self.back_up_saying({})
+
+    def test_and_not_after_qemu_was_killed_while_the_images_were_read_only(self):
+        self.back_up()
+        self.machine.write("sys", 3, 2 * MIB, MIB)
+        killer = Killer()
+        self.through_proxy().before["blockdev-backup"] = killer
+        process = self.start_host("backup", VM)
+        killer.aim(process)
+        process.wait(60)
+        self.proxy.before.clear()
+        self.machine.stop()
+        self.machine.start()
+        self.assertEqual(self.run_host("recover", VM).returncode, 0)
+        self.back_up_saying({"data": GONE_RAW})
+
+    def test_where_the_image_was_written_to_or_replaced_while_qemu_was_off(self):
+        self.back_up()
+        self.quit()
+        path = self.machine.images["sys"][0]
+        # QEMU's own programs go on with the account.
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", f"write -q -P 7 {4 * MIB} {MIB}", path],
+                       check=True)
+        self.machine.start()
+        self.back_up_saying({"data": GONE_RAW})
+        self.quit()
+        subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "qcow2", path, path + ".new"],
+                       check=True)
+        os.replace(path + ".new", path)
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", f"write -q -P 8 {5 * MIB} {MIB}", path],
+                       check=True)
+        self.machine.start()
+        self.back_up_saying({"data": GONE_RAW, "sys": GONE_QCOW2})
+
+    def test_where_the_bitmap_was_switched_off(self):
+        self.back_up()
+        name, = (name for name in self.machine.bitmaps() if name.endswith("-sys"))
+        self.machine.monitor.execute("block-dirty-bitmap-disable", node="sysnode", name=name)
+        self.machine.write("sys", 3, 2 * MIB, MIB)
+        self.back_up_saying({"sys": "its dirty bitmap was switched off"})
+        self.back_up_saying({})
+
+    def test_where_the_size_has_changed(self):
+        self.back_up()
+        self.machine.monitor.execute("block_resize", device="data", size=96 * MIB)
+        self.machine.write("data", 9, 80 * MIB, MIB)
+        self.back_up_saying({"data": f"its size has changed from {64 * MIB} to {96 * MIB} bytes"})
+        self.back_up_saying({})
+
+    def test_where_an_image_below_is_missing_or_cut(self):
+        first = self.back_up()
+        second = self.back_up_saying({})
+        os.truncate(self.image(first, "data")[0], 1000)
+        os.unlink(self.image(second, "sys")[0])
+        manifest = self.back_up()
+        reasons = {disk["name"]: disk["full_because"] for disk in manifest["disks"]}
+        self.assertIn("has 1000 bytes, the manifest says", reasons["data"])
+        self.assertIn("No such file or directory", reasons["sys"])
+        self.assert_equals_disks(manifest)
+
+    def test_where_the_latest_backup_cannot_be_read(self):
+        first = self.back_up()
+        with open(f"{self.repository}/{VM}/{first['id']}/manifest.json", "w",
+                  encoding="utf-8") as file:
+            file.write("{}")
+        done = self.run_host("backup", VM)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"{VM}: a full backup: the latest backup is of no use: ", done.stderr)
+
+    def test_where_the_latest_backup_was_removed(self):
+        self.back_up()
+        second = self.back_up()
+        subprocess.run(["rm", "-r", f"{self.repository}/{VM}/{second['id']}"], check=True)
+        self.back_up_saying({"data": GONE_RAW, "sys": GONE_QCOW2})
+
+    def test_of_a_disk_that_is_new_and_none_of_one_that_is_gone(self):
+        self.back_up()
+        more = self.path("more.qcow2")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", more, "8M"], check=True)
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -q -P 3 0 1M", more], check=True)
+        self.quit()
+        self.machine.extra = ["-drive", f"file={more},format=qcow2,if=none,id=more",
+                              "-device", "virtio-blk-pci,drive=more,id=more0"]
+        self.machine.images["more"] = (more, "qcow2")
+        self.machine.start()
+        first = self.published()[-1]
+        self.back_up_saying({"data": GONE_RAW, "more": f"the backup '{first}' has no such disk"})
+        self.quit()
+        del self.machine.images["more"]
+        self.machine.extra = []
+        self.machine.start()
+        second = self.published()[-1]
+        done = self.run_host("backup", VM)
+        self.assertIn(f"{VM}: disk 'more' of backup '{second}' is not there any more\n",
+                      done.stderr)
+        manifest = json.loads(self.run_host("show", VM, "--json").stdout)
+        self.assertEqual(manifest["gone"], ["more"])
+        self.back_up_saying({})
+
+
+if __name__ == "__main__":
+    testing.main()
