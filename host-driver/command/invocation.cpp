@@ -118,7 +118,10 @@ Result<void> check_arguments(const Invocation& invocation) {
     return usage("unknown command '" + base::printable(invocation.verb, 64) + "'");
   }
   const std::size_t count = invocation.arguments.size();
-  if (count < verb->least || count > verb->most) {
+  // An empty one would stand for all machines further in.
+  const bool empty = std::find(invocation.arguments.begin(), invocation.arguments.end(), "") !=
+                     invocation.arguments.end();
+  if (count < verb->least || count > verb->most || empty) {
     return usage("usage: holdfast " + invocation.verb + " " + std::string(verb->arguments));
   }
   if (invocation.verb == "backup" && !invocation.print_config) return check_backup(invocation);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the tests against hostile guests and hostile images share: a run of the real program with its
-time and memory measured, and a look at everything that it said and left."""
+"""What the tests against hostile guests and hostile images share: a run of the real program with
+its time and memory measured, and a look at everything that it said and left."""
 
 import os
 import subprocess

@@ -217,8 +217,9 @@ class HostileRecord(Hostile):
                   ("no Base64", True), ("eHh4eA", True), (7, True), ("eHh4", "true"))
         for content, at_end in pieces:
             with self.subTest(content=str(content)[:20]):
-                said = self.attack("guest-file-read", lambda right, content=content, end=at_end: line(
-                    {"return": {"count": -1, "buf-b64": content, "eof": end}}), (1, 3))
+                piece = {"count": -1, "buf-b64": content, "eof": at_end}
+                said = self.attack("guest-file-read",
+                                   lambda right, piece=piece: line({"return": piece}), (1, 3))
                 self.assertIn("record", said)
 
     def test_with_escapes_and_names_like_paths_is_published_harmlessly(self):

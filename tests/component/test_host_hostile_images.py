@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Images are hostile, and so is a repository that others could write to: no format is probed, no file
-is opened because an image or a manifest names it, no name leads out of the repository, and what is
-wrong is told in one line."""
+"""Images are hostile, and so is a repository that others could write to: no format is probed, no
+file is opened because an image or a manifest names it, no name leads out of the repository, and what
+is wrong is told in one line."""
 
 import hashlib
 import json
@@ -149,8 +149,8 @@ class HostileRepository(Traced, Harmless, ChainCase):
             json.dump(manifest, file)
 
     def test_names_in_a_manifest_lead_nowhere(self):
-        names = ("../../secret", self.secret, "..", "vda\0", "vda\n", "\x1b[2J", "a" * 5000, "", "vda/",
-                 "vda/../vda", "é", {"a": 1}, None, 7)
+        names = ("../../secret", self.secret, "..", "vda\0", "vda\n", "\x1b[2J", "a" * 5000, "",
+                 "vda/", "vda/../vda", "é", {"a": 1}, None, 7)
         for name in names:
             for members in ({"disk_file": name}, {"disk_name": name},
                             {"disk_name": name, "disk_file": f"{name}.qcow2"},
@@ -243,7 +243,7 @@ class HostileRepository(Traced, Harmless, ChainCase):
         self.check(FULL, ("verify", "restore"))
 
     def write_record(self, backup):
-        """The manifest's checksum of the image as it is now; qemu-img would refuse to look at it."""
+        """The manifest's checksum of the image as it is now, at which qemu-img would not look."""
         with open(self.repository.image(backup), "rb") as image:
             content = image.read()
         self.change(backup, disk_bytes=len(content),
@@ -284,8 +284,8 @@ class HostileRepository(Traced, Harmless, ChainCase):
 
     def test_strange_names_beside_the_backups_are_left_alone(self):
         machine = f"{self.repository.path}/{VM}"
-        for name in ("\x1b[2J", "a\nb", "20261120T000100Z-00000001x", "99999999T999999Z-ffffffff.failed",
-                     "x" * 255, "\udcff\udcfe", "-rf", "$(reboot)"):
+        for name in ("\x1b[2J", "a\nb", "20261120T000100Z-00000001x", "x" * 255, "\udcff\udcfe", "-rf",
+                     "99999999T999999Z-ffffffff.failed", "$(reboot)"):
             os.mkdir(f"{machine}/{name}")
             os.mkdir(f"{self.repository.path}/{name}")
         before = tree(self.repository.path)
@@ -305,8 +305,8 @@ class HostileRepository(Traced, Harmless, ChainCase):
         text = "\x1b[2J\x1b]0;owned\x07\x9b31m\r\n\x7f\x85"
         self.change(FULL, begin=text, end=text, method=text, required=text,
                     qemu={"version": text}, window={"total_ms": text, text: text},
-                    evidence={"reasons": [text], "notes": [text, {text: text}], "freeze_count": text,
-                              "guest_record": {"resources": [
+                    evidence={"reasons": [text], "notes": [text, {text: text}],
+                              "freeze_count": text, "guest_record": {"resources": [
                                   {"name": text, "engine": text, "version": text,
                                    "verdict": {"code": text, "text": text},
                                    "position": {text: text}}]}})

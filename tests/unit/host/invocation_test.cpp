@@ -41,6 +41,7 @@ TEST(Invocation, SaysOneSpecificThing) {
   EXPECT_EQ(text({"list", "--format", "vmdk"}), "--format is qcow2 or raw");
   EXPECT_EQ(text({"backup", "x", "--no-such"}), "unrecognised option '--no-such'");
   EXPECT_EQ(text({"backup", "x", "--qm", "/q"}), "unrecognised option '--qm'");
+  EXPECT_EQ(text({"status", "x", ""}), "usage: holdfast status VM...");
   EXPECT_EQ(text({"backup", "x", "--all"}), "usage: holdfast backup VM... | --all");
   EXPECT_EQ(text({"backup", "x", "y", "--agent", "/q"}), "--agent is for one machine");
   EXPECT_EQ(text({"backup", "--all", "--qmp", "/q"}), "--qmp is for one machine");
