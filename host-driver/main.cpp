@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "base/process_runner.h"
+#include "base/text.h"
 #include "command/commands.h"
 #include "command/invocation.h"
 #include "command/signals.h"
@@ -44,7 +45,7 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const std::exception& problem) {
-    std::cerr << "holdfast: internal error: " << problem.what() << std::endl;
+    std::cerr << "holdfast: internal error: " << base::printable(problem.what()) << std::endl;
     return base::host_exit_status(base::ErrorCode::kInternal);
   }
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Images are hostile, and so is a repository that others could write to: no format is probed, no
-file is opened because an image or a manifest names it, no name leads out of the repository, and what
-is wrong is told in one line."""
+file is opened because an image or a manifest names it, no name leads out of the repository, and
+what is wrong is told in one line."""
 
 import hashlib
 import json
@@ -284,8 +284,8 @@ class HostileRepository(Traced, Harmless, ChainCase):
 
     def test_strange_names_beside_the_backups_are_left_alone(self):
         machine = f"{self.repository.path}/{VM}"
-        for name in ("\x1b[2J", "a\nb", "20261120T000100Z-00000001x", "x" * 255, "\udcff\udcfe", "-rf",
-                     "99999999T999999Z-ffffffff.failed", "$(reboot)"):
+        for name in ("\x1b[2J", "a\nb", "20261120T000100Z-00000001x", "x" * 255, "\udcff\udcfe",
+                     "99999999T999999Z-ffffffff.failed", "$(reboot)", "-rf"):
             os.mkdir(f"{machine}/{name}")
             os.mkdir(f"{self.repository.path}/{name}")
         before = tree(self.repository.path)
