@@ -54,7 +54,8 @@ std::string summary_of(const RunReport& report) {
   const Json& copy = manifest.at("copy");
   const std::size_t removed = manifest.contains("removed") ? manifest["removed"].size() : 0;
   return report.vm + ": " + manifest.at("id").get<std::string>() + ": " +
-         manifest.at("level").get<std::string>() + ", window " +
+         manifest.at("level").get<std::string>() +
+         (manifest.value("kind", "full") == "increment" ? ", increment" : "") + ", window " +
          rounded(manifest.at("window").at("total_ms").get<double>(), 0) + " ms, " +
          std::to_string(disks) + (disks == 1 ? " disk, " : " disks, ") +
          base::format_bytes(copy.at("bytes").get<std::uint64_t>()) + " in " +

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "run/state.h"
+#include "snapshot/bitmaps.h"
 
 namespace holdfast::host::run {
 
@@ -138,7 +139,10 @@ Result<void> BackupRun::settle() {
 Error BackupRun::after_failure(Error error) {
   draft_.reset();
   if (auto settled = settle(); !settled) return std::move(error).also(std::move(settled).error());
-  if (strategy_) keep_bitmaps(latest_id_);
+  // Whatever keeps this from being done has been told already.
+  if (strategy_) {
+    (void)snapshot::keep_bitmaps(*monitor_, repository_->tag(), latest_id_, monitor_time());
+  }
   return error;
 }
 

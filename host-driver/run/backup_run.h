@@ -72,7 +72,7 @@ class BackupRun {
   [[nodiscard]] snapshot::Parent parent_in(const repository::Backup& latest) const;
   void tell_plan();
   // Leaves the dirty bitmaps that belong to the latest published backup. What fails here is done
-  // by the next run.
+  // by the next run; the administrator is told.
   void keep_bitmaps(const std::string& latest);
   // backup_run.cpp
   [[nodiscard]] base::Result<void> take_instant();

@@ -2,6 +2,7 @@
 """The driver dies, or its surroundings do: never a frozen guest, never a worse disk."""
 
 import os
+import random
 import signal
 import subprocess
 import time
@@ -191,6 +192,45 @@ class HostKilled(HostCase):
         self.machine.start()
         self.back_up()
         self.assert_nothing_left()
+
+
+class HostKilledAtRandom(HostCase):
+    """kill -9 at any instant, of runs that clear up after killed ones as well, while the guest
+    writes: each backup that succeeds is what the disks hold."""
+
+    ROUNDS = 5
+    KILLS = 3  # in a row
+
+    def write(self, dice):
+        disk = dice.choice(("data", "sys"))
+        length = dice.choice((512, 64 * KIB, 300 * KIB))
+        self.machine.write(disk, dice.randrange(1, 256),
+                           dice.randrange((self.machine.size - length) // 512) * 512, length)
+
+    def test_the_next_increment_equals_the_disks(self):
+        seed = int(os.environ.get("HOLDFAST_SEED", "0")) or int(time.time())
+        dice = random.Random(seed)
+        with self.subTest(seed=seed):
+            begin = time.monotonic()
+            self.back_up()
+            usual = time.monotonic() - begin
+            for _ in range(self.ROUNDS):
+                for _ in range(self.KILLS):
+                    process = self.start_host("backup", VM)
+                    limit = time.monotonic() + dice.uniform(0, 1.2 * usual)
+                    while time.monotonic() < limit:
+                        self.write(dice)
+                    process.kill()
+                    process.wait(30)
+                    self.assertTrue(self.agent.wait_until(
+                        lambda: not self.agent.frozen, THAWED_WITHIN), "still frozen")
+                    self.write(dice)
+                manifest = self.back_up()
+                self.assert_nothing_left()
+                self.assertEqual(manifest["kind"], "increment")
+                for disk, image in self.machine.images.items():
+                    backup = f"{self.repository}/{VM}/{manifest['id']}/{disk}.qcow2"
+                    self.assertTrue(same_content((backup, "qcow2"), image), disk)
 
 
 class HostSignals(HostCase):

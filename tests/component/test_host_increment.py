@@ -147,20 +147,40 @@ class Increments(IncrementCase):
         self.machine.write("data", 4, 2 * MIB, MIB)
         self.back_up_saying({})
 
-    def test_one_that_is_interrupted_ends_cleanly(self):
-        self.back_up()
+    def copy_for_hours(self, signal_number):
+        """A run whose copy is slow, signalled in the middle of it; what it wrote to stderr."""
         self.machine.write("data", 5, 0, 32 * MIB)
         proxy = self.through_proxy()
-        for hooks in (proxy.before, proxy.after):
-            killer = Killer(signal.SIGTERM)
-            hooks["blockdev-backup"] = killer
-            process = self.start_host("backup", VM)
-            killer.aim(process)
-            _, errors = process.communicate(timeout=60)
-            self.assertEqual(process.returncode, 1, errors)
-            hooks.clear()
-            self.assertEqual(len(self.published()), 1)
-            self.assert_nothing_left()
+        killer = Killer(signal_number)
+        proxy.extra["blockdev-backup"] = {"speed": 65536}
+        proxy.after["blockdev-backup"] = killer
+        process = self.start_host("backup", VM)
+        killer.aim(process)
+        _, errors = process.communicate(timeout=60)
+        self.assertNotEqual(process.returncode, 0)
+        proxy.extra.clear()
+        proxy.after.clear()
+        self.assertTrue(killer.used)
+        return errors
+
+    def test_one_that_is_interrupted_ends_cleanly(self):
+        self.back_up()
+        self.copy_for_hours(signal.SIGTERM)
+        self.assertEqual(len(self.published()), 1)
+        self.assert_nothing_left()
+        self.back_up_saying({})
+
+    def test_a_copy_that_outlives_its_run_is_ended_by_the_next(self):
+        self.back_up()
+        self.copy_for_hours(signal.SIGKILL)
+        job, = self.machine.monitor.execute("query-jobs")
+        self.assertEqual((job["type"], job["status"]), ("backup", "running"))
+        self.machine.write("data", 6, 8 * MIB, 8 * MIB)
+        done = self.run_host("backup", VM)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"holdfast: {VM}: ended the copy '{job['id']}'\n", done.stderr)
+        self.assertRegex(done.stdout, rf"^{VM}: \S+: application, increment, window ")
+        self.assert_nothing_left()
         self.back_up_saying({})
 
     def test_a_job_that_fails_leaves_nothing(self):

@@ -10,6 +10,9 @@ from lab import testing
 
 
 class Retention(HostCase):
+    # Each backup stands for itself: what the rules do with chains is test_host_prune.py's.
+    INCREMENTAL = "no"
+
     def spoil(self, backup):
         with open(os.path.join(self.repository, VM, backup, "manifest.json"), "w",
                   encoding="utf-8") as file:

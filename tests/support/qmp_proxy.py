@@ -3,7 +3,8 @@
 
 `before[command]` and `after[command]` are functions called when the client's command has come in but
 not gone on, and when QEMU has answered but the client has not heard. One that raises Cut ends the
-connection there. One client at a time, as QEMU has it.
+connection there. `extra[command]` are arguments that QEMU gets on top of the client's. One client at
+a time, as QEMU has it.
 """
 
 import json
@@ -22,6 +23,7 @@ class QmpProxy:
         self.target = target
         self.before = {}
         self.after = {}
+        self.extra = {}
         self.commands = []
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(path)
@@ -65,6 +67,9 @@ class QmpProxy:
                 self.commands.append(command)
                 names[request.get("id")] = command
                 self._call(self.before, command)
+                if command in self.extra:
+                    request["arguments"].update(self.extra[command])
+                    line = json.dumps(request).encode() + b"\n"
                 try:
                     # The descriptors go with the first byte, and QEMU takes them from there.
                     sent = socket.send_fds(qemu, [line], fds)
