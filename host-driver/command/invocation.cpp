@@ -125,8 +125,8 @@ Result<void> check_arguments(const Invocation& invocation) {
     return usage("usage: holdfast " + invocation.verb + " " + std::string(verb->arguments));
   }
   if (invocation.verb == "backup" && !invocation.print_config) return check_backup(invocation);
-  if (invocation.verb != "backup" && (invocation.all || invocation.report_fd)) {
-    return usage("--all and --report-fd are for 'backup'");
+  if (invocation.verb != "backup" && (invocation.all || invocation.full || invocation.report_fd)) {
+    return usage("--all, --full and --report-fd are for 'backup'");
   }
   if (invocation.verb == "restore" && invocation.to.empty()) {
     return usage("restore needs --to DIR");

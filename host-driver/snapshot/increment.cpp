@@ -26,7 +26,7 @@ DiskPlan plan_disk(const qmp::Disk& disk, const Parent& parent, const std::strin
   const auto bitmap =
       std::find_if(disk.bitmaps.begin(), disk.bitmaps.end(),
                    [&](const qmp::Bitmap& candidate) { return candidate.name == name; });
-  return {{}, bitmap->count, below->reference};
+  return {{}, std::min(bitmap->count, disk.virtual_size), below->reference};
 }
 
 }  // namespace holdfast::host::snapshot

@@ -110,7 +110,8 @@ class HostileMonitor(Harmless, unittest.TestCase):
     def test_when_it_is_asked_for_its_disks(self):
         # Commands of a recovery have a time of their own, which is longer than a test may take.
         waited_for = ("lines without end", "events without end", "the end")
-        honest = {"qmp_capabilities": {}, "query-named-block-nodes": [], "query-jobs": []}
+        honest = {"qmp_capabilities": {}, "query-named-block-nodes": [], "query-jobs": [],
+                  "query-fdsets": []}
         for kind, say in INSTEAD.items():
             if kind in waited_for:
                 continue

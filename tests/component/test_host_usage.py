@@ -53,6 +53,7 @@ COMMAND_LINES = (
     (("protect", "web1"), "usage: holdfast protect VM ID"),
     (("recover",), "usage: holdfast recover VM..."),
     (("list", "--all"), "are for 'backup'"),
+    (("verify", "web1", "--full"), "are for 'backup'"),
     (("backup", "web1", "--report-fd=1"), "--report-fd takes a descriptor from 3 on"),
     (("backup", "web1", "--report-fd=-1"), "--report-fd"),
     (("backup", "web1", "--report-fd=99999999999999"), "--report-fd"),

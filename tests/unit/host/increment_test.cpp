@@ -43,11 +43,16 @@ std::string reason(const qmp::Disk& disk, const Parent& below = parent()) {
 
 TEST(Increment, IsTakenOfWhatTheBitmapOfTheLatestBackupHasMarked) {
   const auto plan = plan_disk(disk_with({recording(bitmap_name(kTag, kEarlier, "vda"), 7),
-                                         recording(bitmap_name(kTag, kLatest, "vda"), 65536)}),
+                                         recording(bitmap_name(kTag, kLatest, "vda"), 512)}),
                               parent(), kTag);
   EXPECT_TRUE(plan.increment()) << plan.full_because;
-  EXPECT_EQ(plan.changed, 65536U);
+  EXPECT_EQ(plan.changed, 512U);
   EXPECT_EQ(plan.reference, "../20261120T182114Z-00000002/vda.qcow2");
+}
+
+TEST(Increment, IsNoLargerThanTheDisk) {
+  const auto disk = disk_with({recording(bitmap_name(kTag, kLatest, "vda"), ~std::uint64_t{0})});
+  EXPECT_EQ(plan_disk(disk, parent(), kTag).changed, 1000U);
 }
 
 TEST(Increment, IsRefusedWithTheReasonWhereTheRepositoryHasNothingToStandOn) {

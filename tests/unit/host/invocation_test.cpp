@@ -45,7 +45,7 @@ TEST(Invocation, SaysOneSpecificThing) {
   EXPECT_EQ(text({"backup", "x", "--all"}), "usage: holdfast backup VM... | --all");
   EXPECT_EQ(text({"backup", "x", "y", "--agent", "/q"}), "--agent is for one machine");
   EXPECT_EQ(text({"backup", "--all", "--qmp", "/q"}), "--qmp is for one machine");
-  EXPECT_EQ(text({"list", "--all"}), "--all and --report-fd are for 'backup'");
+  EXPECT_EQ(text({"list", "--all"}), "--all, --full and --report-fd are for 'backup'");
   for (const auto& words : {std::vector<std::string>{"backup", "x", "--report-fd", "2"},
                             {"backup", "x", "y", "--report-fd", "3"},
                             {"backup", "--all", "--report-fd", "3"}}) {
