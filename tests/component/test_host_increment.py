@@ -278,6 +278,29 @@ class FullInstead(IncrementCase):
         self.assertEqual(self.run_host("recover", VM).returncode, 0)
         self.back_up_saying({"data": GONE_RAW})
 
+    def test_and_not_after_overlays_were_committed_by_hand(self):
+        self.back_up()
+        self.machine.write("sys", 3, 2 * MIB, MIB)
+        killer = Killer()
+        self.through_proxy().before["block-commit"] = killer
+        process = self.start_host("backup", VM)
+        killer.aim(process)
+        process.wait(60)
+        self.proxy.before.clear()
+        self.machine.write("sys", 4, 3 * MIB, 100 * KIB)
+        self.machine.stop()
+        # As the error of the next run says.
+        directory = self.machine.directory
+        for name in os.listdir(directory):
+            if ".holdfast-" in name:
+                subprocess.run(["qemu-img", "commit", "-q", "-f", "qcow2", "-d",
+                                f"{directory}/{name}"], check=True)
+                os.unlink(f"{directory}/{name}")
+        os.unlink(f"{self.state}/{VM}.json")
+        self.machine.start()
+        self.assertEqual(self.run_host("recover", VM).returncode, 0)
+        self.back_up_saying({"data": GONE_RAW})
+
     def test_where_the_image_was_written_to_or_replaced_while_qemu_was_off(self):
         self.back_up()
         self.quit()
@@ -336,6 +359,25 @@ class FullInstead(IncrementCase):
         second = self.back_up()
         subprocess.run(["rm", "-r", f"{self.repository}/{VM}/{second['id']}"], check=True)
         self.back_up_saying({"data": GONE_RAW, "sys": GONE_QCOW2})
+
+    def test_where_images_have_changed_places(self):
+        more = self.path("more.qcow2")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", more, str(64 * MIB)],
+                       check=True)
+        self.quit()
+        self.machine.extra = ["-drive", f"file={more},format=qcow2,if=none,id=more",
+                              "-device", "virtio-blk-pci,drive=more,id=more0"]
+        self.machine.images["more"] = (more, "qcow2")
+        self.machine.start()
+        self.back_up()
+        self.quit()
+        # Each has a bitmap of the latest backup, and the same size.
+        one = self.machine.images["sys"][0]
+        os.rename(one, one + ".away")
+        os.rename(more, one)
+        os.rename(one + ".away", more)
+        self.machine.start()
+        self.back_up_saying({"data": GONE_RAW, "sys": GONE_QCOW2, "more": GONE_QCOW2})
 
     def test_of_a_disk_that_is_new_and_none_of_one_that_is_gone(self):
         self.back_up()
