@@ -63,10 +63,12 @@ class HostileDisk(Traced, HostCase):
         # What the trace would show of a program that believes the header.
         probing = self.named_files(["qemu-img", "map", self.path("head")])
         self.assertTrue([call for call in probing if canary in call])
-        for words in (self.command("backup", VM), self.command("verify", VM),
+        for words in (self.command("backup", VM), self.command("backup", VM),
+                      self.command("verify", VM),
                       self.command("restore", VM, "latest", "--format=raw", to=out)):
             opened = [call for call in self.named_files(words) if canary in call]
             self.assertEqual(opened, [])
+            self.machine.write("data", 7, 8 * MIB, MIB)
         self.assert_nothing_left()
         with open(data, "rb") as disk, open(f"{out}/data.raw", "rb") as restored:
             self.assertEqual(restored.read(len(head)), disk.read(len(head)))
