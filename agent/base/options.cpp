@@ -12,6 +12,7 @@
 
 #include "base/duration.h"
 #include "base/file.h"
+#include "base/size.h"
 #include "base/text.h"
 
 namespace holdfast::base {
@@ -158,6 +159,15 @@ Result<void> check_value(const OptionSpec& spec, std::string_view value) {
       }
       return {};
     }
+    case OptionType::kSize: {
+      const auto bytes = parse_size(value);
+      if (!bytes || *bytes < spec.least || *bytes > spec.most) {
+        return bad_value(spec, value,
+                         "a size such as 64KiB, 50MiB or 1GiB, " + format_size(spec.least) +
+                             " to " + format_size(spec.most));
+      }
+      return {};
+    }
   }
   throw std::logic_error("an option type without a check");  // uncovered: every type has its case
 }
@@ -237,6 +247,10 @@ std::int64_t Options::integer(std::string_view name) const {
 
 Millis Options::duration(std::string_view name) const {
   return parse_duration(only_value(name)).value();
+}
+
+std::int64_t Options::size(std::string_view name) const {
+  return parse_size(only_value(name)).value();
 }
 
 std::vector<std::string> Options::list(std::string_view name) const {

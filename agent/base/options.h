@@ -23,10 +23,11 @@
 
 namespace holdfast::base {
 
-enum class OptionType { kText, kBool, kInteger, kDuration, kPath, kChoice };
+enum class OptionType { kText, kBool, kInteger, kDuration, kPath, kChoice, kSize };
 
-// One option. `least` and `most` bound integers, and durations in milliseconds. `default_value` is
-// written as in a file; an option without one must be given if `required`, and is else unset.
+// One option. `least` and `most` bound integers, durations in milliseconds, and sizes in bytes.
+// `default_value` is written as in a file; an option without one must be given if `required`, and
+// is else unset.
 struct OptionSpec {
   std::string name;
   OptionType type = OptionType::kText;
@@ -80,6 +81,8 @@ class Options {
   [[nodiscard]] bool flag(std::string_view name) const;
   [[nodiscard]] std::int64_t integer(std::string_view name) const;
   [[nodiscard]] Millis duration(std::string_view name) const;
+  // In bytes.
+  [[nodiscard]] std::int64_t size(std::string_view name) const;
   [[nodiscard]] std::vector<std::string> list(std::string_view name) const;
 
   // "key = value  # origin" per option, for --print-config; secrets are shown as "***".

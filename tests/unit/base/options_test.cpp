@@ -19,6 +19,12 @@ OptionTable table() {
        .help = "",
        .least = 1000,
        .most = 120000},
+      {.name = "rate",
+       .type = OptionType::kSize,
+       .default_value = "1MiB",
+       .help = "",
+       .least = 65536,
+       .most = 1 << 30},
       {.name = "socket", .type = OptionType::kPath, .help = ""},
       {.name = "order",
        .type = OptionType::kInteger,
@@ -52,7 +58,7 @@ TEST(Options, TakesValuesDefaultsAndComments) {
   Options options(table());
   const auto settings = parse_settings(
       "# comment\n\nfreeze-timeout = 2min  # trailing\n user=me\nargument = one\nargument = two\n"
-      "required = no\nmode = backup\nsocket = /run/x\norder = -3\n",
+      "required = no\nmode = backup\nsocket = /run/x\norder = -3\nrate = 50MiB\n",
       "f.conf");
   ASSERT_TRUE(settings) << settings.error().text();
   ASSERT_TRUE(options.set_all(*settings));
@@ -64,6 +70,7 @@ TEST(Options, TakesValuesDefaultsAndComments) {
   EXPECT_EQ(options.text("mode"), "backup");
   EXPECT_EQ(options.text("socket"), "/run/x");
   EXPECT_EQ(options.integer("order"), -3);
+  EXPECT_EQ(options.size("rate"), 50 << 20);
   EXPECT_FALSE(options.has("token"));
 }
 
@@ -97,6 +104,10 @@ TEST(Options, RefusesValuesOutOfRangeOrOfAnotherType) {
   EXPECT_EQ(error_of("freeze-timeout = 1h\n").code(), ErrorCode::kConfiguration);
   EXPECT_EQ(error_of("order = 11\n").text(),
             "f.conf:1: '11' is not right for 'order': a whole number from -10 to 10");
+  EXPECT_EQ(error_of("rate = 32KiB\n").text(),
+            "f.conf:1: '32KiB' is not right for 'rate': a size such as 64KiB, 50MiB or 1GiB, "
+            "64KiB to 1GiB");
+  EXPECT_EQ(error_of("rate = 50M\n").code(), ErrorCode::kConfiguration);
   EXPECT_EQ(error_of("required = maybe\n").text(),
             "f.conf:1: 'maybe' is not right for 'required': yes or no");
   EXPECT_EQ(error_of("mode = both\n").text(),
