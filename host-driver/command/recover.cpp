@@ -8,7 +8,7 @@
 #include "repository/repository.h"
 #include "run/state.h"
 #include "snapshot/bitmaps.h"
-#include "snapshot/methods/factory.h"
+#include "snapshot/methods/recovery.h"
 
 namespace holdfast::host::command {
 
@@ -48,18 +48,17 @@ Result<std::vector<std::string>> recover_one(const config::Settings& settings,
       qmp::Client::connect(settings.qmp, Deadline::in(settings.qmp_timeout), environment.stop);
   if (!monitor) return std::move(monitor).error();
   image::QemuImg images(environment.processes, settings.qemu_img);
-  auto strategy = snapshot::make_strategy(*leftover ? (*leftover)->method : settings.method,
-                                          {.monitor = *monitor,
-                                           .images = images,
-                                           .journal = journal,
-                                           .vm = settings.vm,
-                                           .run = "recover",
-                                           .overlay_directory = settings.overlay_directory,
-                                           .overlay_reserve = settings.overlay_reserve,
-                                           .tag = {},
-                                           .backup_id = {}});
-  if (!strategy) return std::move(strategy).error();
-  auto recovered = (*strategy)->recover(Deadline::in(settings.settle_timeout), environment.stop);
+  auto recovered =
+      snapshot::recover_leftovers({.monitor = *monitor,
+                                   .images = images,
+                                   .journal = journal,
+                                   .vm = settings.vm,
+                                   .run = "recover",
+                                   .overlay_directory = settings.overlay_directory,
+                                   .overlay_reserve = settings.overlay_reserve,
+                                   .tag = {},
+                                   .backup_id = {}},
+                                  Deadline::in(settings.settle_timeout), environment.stop);
   if (!recovered) return recovered;
   done.insert(done.end(), recovered->begin(), recovered->end());
   if (settings.repository.empty()) return done;

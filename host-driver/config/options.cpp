@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::int64_t kSecond = 1000;
 constexpr std::int64_t kHour = 3600 * kSecond;
+constexpr std::int64_t kKiB = 1024;
+constexpr std::int64_t kTiB = kKiB * kKiB * kKiB * kKiB;
 
 OptionSpec path(const char* name, std::optional<std::string> value, const char* help) {
   return {.name = name, .type = OptionType::kPath, .default_value = std::move(value), .help = help};
@@ -72,7 +74,7 @@ OptionTable common_options() {
   return {
       path("repository", std::nullopt, "directory of the backups"),
       path("state-directory", "/var/lib/holdfast-host", "locks and journals of runs"),
-      choice("method", "overlay", {"overlay"}, "how the instant is taken"),
+      choice("method", "overlay", {"overlay", "backup"}, "how the instant is taken"),
       {.name = "incremental",
        .type = OptionType::kBool,
        .default_value = "yes",
@@ -83,6 +85,11 @@ OptionTable common_options() {
        .help = "one of this many backups in a row is a full one",
        .least = 1,
        .most = 100},
+      {.name = "rate-limit",
+       .type = OptionType::kSize,
+       .help = "copy no more than this per second; default: no limit",
+       .least = 64 * kKiB,
+       .most = kTiB},
       choice("require", "filesystem", levels, "below this level the run fails"),
       choice("prefer", "application", levels, "below this level the exit status is 3"),
       duration("freeze-timeout", "30s", {kSecond, kHour}, "how long the guest may take to freeze"),

@@ -29,6 +29,7 @@ struct Settings {
   std::string method;
   bool incremental = false;
   int full_every = 1;
+  std::int64_t rate_limit = 0;  // of copies, in bytes per second; 0: none
   std::string require;
   std::string prefer;
   base::Millis freeze_timeout{0};

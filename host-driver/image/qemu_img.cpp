@@ -61,6 +61,15 @@ Result<std::string> QemuImg::version(Deadline deadline) {
   return base::printable(text.substr(0, text.find_first_of(" \n")), 40);
 }
 
+Result<void> QemuImg::create(const std::string& path, std::uint64_t virtual_size,
+                             Deadline deadline) {
+  auto done = run({.argv = {"create", "-q", "-f", "qcow2", path, std::to_string(virtual_size)},
+                   .environment = {},
+                   .deadline = deadline});
+  if (!done) return std::move(done).error();
+  return {};
+}
+
 Result<void> QemuImg::create_overlay(const std::string& path, const std::string& backing_path,
                                      const std::string& backing_format, std::uint64_t virtual_size,
                                      Deadline deadline) {
@@ -79,6 +88,9 @@ Result<void> QemuImg::convert(const std::string& source, const std::string& targ
                    .environment = {},
                    .deadline = deadline,
                    .stop = stop};
+  if (rate_limit_ > 0) {
+    spec.argv.insert(spec.argv.begin() + 2, {"-r", std::to_string(rate_limit_)});
+  }
   if (progress) {
     spec.on_output = [&progress](std::string_view piece) {
       if (const double percent = percent_in(piece); percent >= 0) progress(percent);

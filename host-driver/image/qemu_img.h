@@ -28,6 +28,13 @@ class QemuImg {
   // "7.2.22"
   [[nodiscard]] base::Result<std::string> version(base::Deadline deadline);
 
+  // What convert() reads and writes, in bytes per second; 0: as fast as it goes.
+  void limit_rate(std::int64_t bytes) { rate_limit_ = bytes; }
+
+  // An empty qcow2 image that stands for itself.
+  [[nodiscard]] base::Result<void> create(const std::string& path, std::uint64_t virtual_size,
+                                          base::Deadline deadline);
+
   // An empty qcow2 overlay. The backing file is named in the header and not opened: the running
   // machine holds its lock.
   [[nodiscard]] base::Result<void> create_overlay(const std::string& path,
@@ -54,6 +61,7 @@ class QemuImg {
 
   base::ProcessRunner& processes_;
   std::string program_;
+  std::int64_t rate_limit_ = 0;
 };
 
 // The percentage in a piece of `qemu-img convert -p` output: "    (12.34/100%)\r"; the last one

@@ -7,6 +7,7 @@
 #include "run/backup_run.h"
 #include "run/state.h"
 #include "snapshot/methods/factory.h"
+#include "snapshot/methods/recovery.h"
 
 namespace holdfast::host::run {
 
@@ -37,22 +38,25 @@ Result<void> BackupRun::preflight() {
   auto id = repository::make_backup_id(begin_);
   if (!id) return std::move(id).error();
   const std::string tag = settings_.incremental ? repository_->tag() : std::string();
-  auto strategy =
-      snapshot::make_strategy(settings_.method, {.monitor = *monitor_,
-                                                 .images = images_,
-                                                 .journal = journal_,
-                                                 .vm = settings_.vm,
-                                                 .run = id->substr(id->size() - 8),
-                                                 .overlay_directory = settings_.overlay_directory,
-                                                 .overlay_reserve = settings_.overlay_reserve,
-                                                 .tag = tag,
-                                                 .backup_id = *id});
+  images_.limit_rate(settings_.rate_limit);
+  const snapshot::StrategyContext context{.monitor = *monitor_,
+                                          .images = images_,
+                                          .journal = journal_,
+                                          .vm = settings_.vm,
+                                          .run = id->substr(id->size() - 8),
+                                          .overlay_directory = settings_.overlay_directory,
+                                          .overlay_reserve = settings_.overlay_reserve,
+                                          .tag = tag,
+                                          .backup_id = *id,
+                                          .rate_limit = settings_.rate_limit};
+  auto strategy = snapshot::make_strategy(settings_.method, context);
   if (!strategy) return std::move(strategy).error();
 
   const auto leftover = journal_.load();
   if (!leftover) return leftover.error();
   if (auto reached = reach_agent(leftover->has_value()); !reached) return reached;
-  auto recovered = (*strategy)->recover(Deadline::in(settings_.settle_timeout), stop_);
+  auto recovered =
+      snapshot::recover_leftovers(context, Deadline::in(settings_.settle_timeout), stop_);
   if (!recovered) {
     const ErrorCode code = recovered.error().code();
     return Error(code, "unable to clear up after an interrupted run")

@@ -5,7 +5,7 @@
 // published, and so holds everything that has changed since, whatever becomes of the runs between.
 //
 //   prepare    add the next one, still disabled
-//   instant    enable it, in the transaction that takes the snapshot
+//   instant    enable it, in the transaction that takes the snapshot, or shortly before
 //   published  remove the earlier one
 //   failed     remove the next one
 //

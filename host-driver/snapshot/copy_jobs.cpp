@@ -28,10 +28,6 @@ Deadline command_time() {
   return Deadline::in(kCommandTime);
 }
 
-std::string job_id(const CopyJob& job) {
-  return job.name + std::string(kJobSuffix);
-}
-
 std::string target_node(const CopyJob& job) {
   return job.name + std::string(kTargetSuffix);
 }
@@ -69,21 +65,35 @@ Result<void> CopyJobs::attach(const CopyJob& job, const std::string& path, Deadl
   return {};
 }
 
-Result<void> CopyJobs::copy(const CopyJob& job, Deadline deadline, const std::stop_token& stop,
-                            const CopyProgress& progress) {
-  const std::string id = job_id(job);
+std::string CopyJobs::job_id(const CopyJob& job) {
+  return job.name + std::string(kJobSuffix);
+}
+
+Json CopyJobs::arguments(const CopyJob& job) {
+  Json arguments{{"job-id", job_id(job)},       {"device", job.source_node},
+                 {"target", target_node(job)},  {"on-source-error", "report"},
+                 {"on-target-error", "report"}, {"speed", job.rate_limit},
+                 {"auto-finalize", true},       {"auto-dismiss", false}};
+  if (job.bitmap.empty()) {
+    arguments["sync"] = "full";
+    return arguments;
+  }
+  arguments["sync"] = "bitmap";
+  arguments["bitmap"] = job.bitmap;
   // never: the bitmap stays as it is, for another try if this run fails.
-  auto started = monitor_.execute("blockdev-backup",
-                                  {{"job-id", id},
-                                   {"device", job.source_node},
-                                   {"target", target_node(job)},
-                                   {"sync", "bitmap"},
-                                   {"bitmap", job.bitmap},
-                                   {"bitmap-mode", "never"},
-                                   {"auto-finalize", true},
-                                   {"auto-dismiss", false}},
-                                  command_time());
+  arguments["bitmap-mode"] = "never";
+  return arguments;
+}
+
+Result<void> CopyJobs::start(const CopyJob& job, Deadline deadline) {
+  auto started = monitor_.execute("blockdev-backup", arguments(job), deadline);
   if (!started) return std::move(started).error();
+  return {};
+}
+
+Result<void> CopyJobs::follow(const CopyJob& job, Deadline deadline, const std::stop_token& stop,
+                              const CopyProgress& progress) {
+  const std::string id = job_id(job);
   auto ended = qmp::wait_for_job(monitor_, id, true, deadline, stop, [&](const qmp::Job& now) {
     if (progress && now.total > 0) {
       progress(100.0 * static_cast<double>(now.done) / static_cast<double>(now.total));

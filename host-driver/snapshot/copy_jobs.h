@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
-// Copies of what a dirty bitmap has marked, made by QEMU's backup jobs into images of ours. QEMU
-// gets each image as a descriptor (add-fd): it needs no right to the repository, and may run as
-// another user or in a namespace of its own.
+// Copies of disks, in full or of what a dirty bitmap has marked, made by QEMU's backup jobs into
+// images of ours. QEMU gets each image as a descriptor (add-fd): it needs no right to the
+// repository, and may run as another user or in a namespace of its own.
 //
-//   attach ── copy ── (detached)            sweep: whatever an earlier run left of all this
+//   attach ── start ── follow ── (detached)      sweep: whatever an earlier run left of all this
 //
 // The target is attached without its backing file, so that nothing but what is marked is ever
-// written or read there.
+// written or read there. A job can also be started by a transaction, which takes an instant of the
+// disk: what the guest overwrites from then on is copied before.
 //
 // Threads: one at a time. Ownership: borrows the monitor.
 // Errors: what QEMU says; kNoSpace is QEMU's word too, so it comes as kRefused.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -26,7 +29,10 @@ namespace holdfast::host::snapshot {
 struct CopyJob {
   std::string name;
   std::string source_node;
+  // Empty: all of the disk.
   std::string bitmap;
+  // In bytes per second; 0: as fast as it goes.
+  std::int64_t rate_limit = 0;
 };
 
 // Percent done, 0 to 100.
@@ -39,10 +45,15 @@ class CopyJobs {
   // The qcow2 image at `path`, which is there already, becomes the target of the job.
   [[nodiscard]] base::Result<void> attach(const CopyJob& job, const std::string& path,
                                           base::Deadline deadline);
-  // Copies, then takes the target away again: the image is complete and closed. Interrupted or out
-  // of time it leaves the job running, for sweep().
-  [[nodiscard]] base::Result<void> copy(const CopyJob& job, base::Deadline deadline,
-                                        const std::stop_token& stop, const CopyProgress& progress);
+  // What blockdev-backup is to be given.
+  [[nodiscard]] static base::Json arguments(const CopyJob& job);
+  [[nodiscard]] static std::string job_id(const CopyJob& job);
+  [[nodiscard]] base::Result<void> start(const CopyJob& job, base::Deadline deadline);
+  // Waits until it is done, then takes the target away again: the image is complete and closed.
+  // Interrupted or out of time it leaves the job running, for sweep().
+  [[nodiscard]] base::Result<void> follow(const CopyJob& job, base::Deadline deadline,
+                                          const std::stop_token& stop,
+                                          const CopyProgress& progress);
 
   // Ends every copy whose name starts with `prefix` and takes the targets away; one line for each
   // job that was ended.

@@ -45,6 +45,8 @@ struct StrategyContext {
   // Empty: none is made, and no increment.
   std::string tag;
   std::string backup_id;
+  // Of all copies, in bytes per second; 0: as fast as it goes.
+  std::int64_t rate_limit = 0;
 };
 
 // Where the copies go. Each is a file of its own there.

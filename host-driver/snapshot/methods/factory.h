@@ -3,12 +3,15 @@
 // Strategies by the name that stands in configuration and manifests.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string_view>
 
 #include "snapshot/strategy.h"
 
 namespace holdfast::host::snapshot {
+
+inline constexpr std::array<std::string_view, 2> kMethods{"overlay", "backup"};
 
 // kConfiguration for a name that nobody bears.
 [[nodiscard]] base::Result<std::unique_ptr<Strategy>> make_strategy(std::string_view name,

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "snapshot/names.h"
 #include "snapshot/overlay_files.h"
 
 namespace holdfast::host::snapshot {
@@ -40,10 +41,6 @@ Error about(const JournalDisk& disk, Error cause) {
 }
 
 }  // namespace
-
-std::string overlay_node(const std::string& run, std::size_t index) {
-  return std::string(kNodePrefix) + run + "-" + std::to_string(index);
-}
 
 Result<OverlaySettler::State> OverlaySettler::look() {
   State state;

@@ -17,7 +17,6 @@
 #include <set>
 #include <stop_token>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "image/qemu_img.h"
@@ -27,11 +26,6 @@
 #include "snapshot/journal.h"
 
 namespace holdfast::host::snapshot {
-
-// Names of nodes that are ours: "holdfast-1f3a9c0b-0" (QEMU allows 31 characters).
-inline constexpr std::string_view kNodePrefix = "holdfast-";
-
-[[nodiscard]] std::string overlay_node(const std::string& run, std::size_t index);
 
 class OverlaySettler {
  public:

@@ -3,6 +3,7 @@
 
 #include "image/source.h"
 #include "snapshot/bitmaps.h"
+#include "snapshot/names.h"
 #include "snapshot/overlay/overlay_settler.h"
 #include "snapshot/overlay_files.h"
 
@@ -13,6 +14,12 @@ using base::Error;
 using base::ErrorCode;
 using base::Json;
 using base::Result;
+
+namespace {
+
+constexpr base::Millis kCommandTime{15000};
+
+}  // namespace
 
 OverlayPlace OverlayStrategy::place() const {
   const StrategyContext& with = context();
@@ -36,8 +43,8 @@ std::string OverlayStrategy::next_bitmap(const qmp::Disk& disk) const {
 
 CopyJob OverlayStrategy::copy_job(std::size_t index) const {
   const qmp::Disk& disk = disks_[index];
-  return {overlay_node(context().run, index), disk.node,
-          bitmap_name(context().tag, parent_.id, disk.name)};
+  return {node_name(context().run, index), disk.node,
+          bitmap_name(context().tag, parent_.id, disk.name), context().rate_limit};
 }
 
 Result<void> OverlayStrategy::prepare(const std::string& directory, Deadline deadline,
@@ -46,9 +53,8 @@ Result<void> OverlayStrategy::prepare(const std::string& directory, Deadline dea
   journal_ = Journal{context().run, std::string(kName), false, {}};
   for (std::size_t i = 0; i < disks_.size(); ++i) {
     const qmp::Disk& disk = disks_[i];
-    journal_.disks.push_back({disk.name, overlay_node(context().run, i),
-                              overlay_path(place(), disk), disk.node, disk.chain.front().path,
-                              false});
+    journal_.disks.push_back({disk.name, node_name(context().run, i), overlay_path(place(), disk),
+                              disk.node, disk.chain.front().path, false});
   }
   if (auto saved = context().journal.save(journal_); !saved) return saved;
   for (std::size_t i = 0; i < disks_.size(); ++i) {
@@ -135,7 +141,9 @@ Result<void> OverlayStrategy::copy(std::size_t index, Deadline deadline,
                                    const std::stop_token& stop, const CopyProgress& progress) {
   if (plan_[index].increment()) {
     CopyJobs jobs(context().monitor);
-    return jobs.copy(copy_job(index), deadline, stop, progress);
+    const CopyJob job = copy_job(index);
+    if (auto started = jobs.start(job, Deadline::in(kCommandTime)); !started) return started;
+    return jobs.follow(job, deadline, stop, progress);
   }
   const qmp::Disk& disk = disks_[index];
   std::vector<image::Layer> layers;
@@ -150,7 +158,7 @@ Result<void> OverlayStrategy::copy(std::size_t index, Deadline deadline,
 Result<void> OverlayStrategy::settle(Deadline deadline, const std::stop_token& stop) {
   CopyJobs jobs(context().monitor);
   // A copy that goes on keeps its image, and the overlay above it, from being touched.
-  auto ended = jobs.sweep(std::string(kNodePrefix) + context().run + "-", deadline, stop);
+  auto ended = jobs.sweep(run_prefix(context().run), deadline, stop);
   if (!ended) return std::move(ended).error();
   OverlaySettler settler(context().monitor, context().images, context().journal);
   return settler.settle(journal_, deadline, stop);

@@ -60,6 +60,19 @@ TEST_F(ImageTest, CreatesAnOverlayWithoutOpeningTheBase) {
                                                     "-b", "/b", "-F", "raw", "/o", "123"}));
 }
 
+TEST_F(ImageTest, CreatesAnImageThatStandsForItself) {
+  ASSERT_TRUE(images_.create("/i", 123, soon()));
+  EXPECT_EQ(runner_.argv,
+            (std::vector<std::string>{"qemu-img", "create", "-q", "-f", "qcow2", "/i", "123"}));
+}
+
+TEST_F(ImageTest, ConvertsNoFasterThanItMay) {
+  images_.limit_rate(65536);
+  ASSERT_TRUE(images_.convert("json:{}", "/t", "qcow2", soon(), {}, {}));
+  EXPECT_EQ(runner_.argv, (std::vector<std::string>{"qemu-img", "convert", "-p", "-r", "65536",
+                                                    "-O", "qcow2", "json:{}", "/t"}));
+}
+
 TEST_F(ImageTest, ReportsProgressAndFailureOfAConversion) {
   runner_.outcome.output = "    (40.00/100%)\r";
   double seen = 0;
