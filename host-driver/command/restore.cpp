@@ -73,10 +73,10 @@ Result<int> restore(const Invocation& invocation, Environment& environment) {
   if (!repository) return repository.error();
   const auto backup = repository->find(vm, invocation.arguments[1]);
   if (!backup) return backup.error();
-  const auto use = repository::Use::of(*repository, *backup);
-  if (!use) return use.error();
   const auto disks = chosen_disks(*backup, invocation);
   if (!disks) return disks.error();
+  const auto use = repository::Use::of(*repository, *backup, *disks);
+  if (!use) return use.error();
   if (auto made = repository::ensure_directories(invocation.to); !made) {
     return std::move(made).error();
   }

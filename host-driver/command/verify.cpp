@@ -55,7 +55,7 @@ Result<int> verify(const Invocation& invocation, Environment& environment) {
   ui::ProgressBar bar(!invocation.quiet && ui::terminal_attached());
   Json results = Json::array();
   for (const Backup& backup : *backups) {
-    const auto use = repository::Use::of(*repository, backup);
+    const auto use = repository::Use::of(*repository, backup, backup.manifest.disks);
     if (!use && use.error().code() != ErrorCode::kCorrupt) return use.error();
     Json result{{"vm", vm}, {"id", backup.manifest.id}, {"ok", true}, {"problem", nullptr}};
     for (const repository::DiskEntry& disk : backup.manifest.disks) {

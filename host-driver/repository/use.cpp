@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <set>
 
 #include "base/text.h"
 #include "repository/chain.h"
@@ -49,14 +50,18 @@ Result<UniqueFd> use_one(const std::string& directory) {
 
 }  // namespace
 
-Result<Use> Use::of(const Repository& repository, const Backup& backup) {
-  const auto chain = chain_of(repository, backup);
-  if (!chain) return chain.error();
-  const auto vm_directory = repository.vm_directory(backup.manifest.vm);
-  if (!vm_directory) return vm_directory.error();
+Result<Use> Use::of(const Repository& repository, const Backup& backup,
+                    const std::vector<DiskEntry>& disks) {
+  std::set<std::string> directories{backup.directory};
+  for (const DiskEntry& disk : disks) {
+    const auto images = images_of(repository, backup, disk);
+    if (!images) return images.error();
+    for (const StoredImage& image : *images)
+      directories.insert(image.directory);
+  }
   std::vector<UniqueFd> manifests;
-  for (const std::string& id : *chain) {
-    auto fd = use_one(*vm_directory + "/" + id);
+  for (const std::string& directory : directories) {
+    auto fd = use_one(directory);
     if (!fd) return std::move(fd).error();
     manifests.push_back(std::move(*fd));
   }

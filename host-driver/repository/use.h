@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Backups that somebody reads for a while, and that no retention may remove meanwhile. A shared
-// flock(2) on the manifests of a backup and of all that it stands on: any number of readers side by
-// side, runs go on beside them, and the kernel lets go when the reader dies.
+// flock(2) on the manifests of a backup and of those that its disks stand on: any number of readers
+// side by side, runs go on beside them, and the kernel lets go when the reader dies.
 //
 // Threads: any. Ownership: the backups stay as long as the object lives.
 #pragma once
@@ -20,7 +20,9 @@ class Use {
  public:
   // kLocked if one of them is being removed at this moment, kNotFound if it just was, kCorrupt for
   // a chain that cannot be followed.
-  [[nodiscard]] static base::Result<Use> of(const Repository& repository, const Backup& backup);
+  // Only what these disks of it stand on matters.
+  [[nodiscard]] static base::Result<Use> of(const Repository& repository, const Backup& backup,
+                                            const std::vector<DiskEntry>& disks);
 
  private:
   explicit Use(std::vector<base::UniqueFd> manifests) : manifests_(std::move(manifests)) {}
