@@ -3,6 +3,7 @@
 
 #include "command/metrics.h"
 #include "command/retention.h"
+#include "command/run_commands.h"
 #include "run/backup_run.h"
 
 namespace holdfast::host::command {
@@ -16,6 +17,10 @@ namespace {
 RunReport failed(const std::string& vm, Error error) {
   const int status = base::host_exit_status(error.code());
   return {.vm = vm, .status = status, .error = std::move(error), .manifest = {}};
+}
+
+bool is_locked(const RunReport& report) {
+  return report.error && report.error->code() == ErrorCode::kLocked;
 }
 
 Error below_preferred(const run::BackupOutcome& outcome, const std::string& preferred) {
@@ -40,11 +45,10 @@ void retain(RunReport& report, const config::Settings& settings, Environment& en
   report.error = std::move(error);
 }
 
-RunReport back_up(const Invocation& invocation, const config::Settings& settings,
-                  Environment& environment, run::Observer& observer) {
+// The run itself, and what becomes of older backups after it.
+RunReport report_of(run::BackupRun& backup_run, const config::Settings& settings,
+                    Environment& environment) {
   const std::string& vm = settings.vm;
-  run::BackupRun backup_run({settings, invocation.keep_failed, invocation.full},
-                            environment.processes, observer, environment.stop, environment.abandon);
   auto outcome = backup_run.run();
   if (!outcome) return failed(vm, std::move(outcome).error());
   RunReport report{.vm = vm, .status = 0, .error = {}, .manifest = outcome->manifest};
@@ -55,6 +59,48 @@ RunReport back_up(const Invocation& invocation, const config::Settings& settings
   }
   // The run still holds its locks.
   retain(report, settings, environment);
+  return report;
+}
+
+// Told beside what the run came to, which stays as it is.
+void finish(RunReport& report, const config::Settings& settings, const std::string& id,
+            Environment& environment) {
+  // Only a second signal ends this: clearing up is what it is for.
+  auto done = run_post_command(settings, id, report, environment.processes, environment.abandon);
+  if (done) return;
+  Error error = std::move(done).error();
+  if (report.manifest.is_null()) {
+    report.error = std::move(*report.error).also(std::move(error));
+    return;
+  }
+  error = base::wrap(std::move(error), "the backup is published");
+  if (report.error) error = std::move(error).also(std::move(*report.error));
+  report.status = base::host_exit_status(error.code());
+  report.error = std::move(error);
+}
+
+RunReport back_up(const Invocation& invocation, const config::Settings& settings,
+                  Environment& environment, run::Observer& observer) {
+  std::string begun;
+  const auto before_it_begins = [&](const std::string& id) {
+    begun = id;
+    if (!settings.pre_command.empty()) observer.step("pre-command");
+    return run_pre_command(settings, id, environment.processes, environment.stop);
+  };
+  run::BackupRun backup_run({.settings = settings,
+                             .keep_failed = invocation.keep_failed,
+                             .full = invocation.full,
+                             .before_it_begins = before_it_begins},
+                            environment.processes, observer, environment.stop, environment.abandon);
+  RunReport report = report_of(backup_run, settings, environment);
+  // The run that holds the lock has its own commands.
+  if (is_locked(report) || settings.post_command.empty()) return report;
+  if (backup_run.guest_may_be_frozen()) {
+    observer.note("the guest may still be frozen: not running post-command");
+    return report;
+  }
+  observer.step("post-command");
+  finish(report, settings, begun, environment);
   return report;
 }
 
@@ -69,8 +115,7 @@ RunReport back_up_machine(const Invocation& invocation, const std::string& vm,
   RunReport report = back_up(invocation, *settings, environment, observer);
   time.end = std::chrono::system_clock::now();
   // The run that holds the lock tells of itself.
-  const bool locked = report.error && report.error->code() == ErrorCode::kLocked;
-  if (settings->metrics_directory.empty() || locked) return report;
+  if (settings->metrics_directory.empty() || is_locked(report)) return report;
   const auto written = write_metrics(settings->metrics_directory, report, time);
   if (!written) observer.note(written.error().one_line() + ", continuing without metrics");
   return report;

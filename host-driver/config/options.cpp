@@ -22,6 +22,10 @@ OptionSpec text(const char* name, const char* value, const char* help) {
   return {.name = name, .type = OptionType::kText, .default_value = value, .help = help};
 }
 
+OptionSpec optional_text(const char* name, const char* help) {
+  return {.name = name, .type = OptionType::kText, .help = help};
+}
+
 OptionSpec flag(const char* name, const char* value, const char* help) {
   return {.name = name, .type = OptionType::kBool, .default_value = value, .help = help};
 }
@@ -75,16 +79,8 @@ OptionTable common_options() {
       path("repository", std::nullopt, "directory of the backups"),
       path("state-directory", "/var/lib/holdfast-host", "locks and journals of runs"),
       choice("method", "overlay", {"overlay", "backup"}, "how the instant is taken"),
-      {.name = "incremental",
-       .type = OptionType::kBool,
-       .default_value = "yes",
-       .help = "copy only what has changed since the latest backup"},
-      {.name = "full-every",
-       .type = OptionType::kInteger,
-       .default_value = "30",
-       .help = "one of this many backups in a row is a full one",
-       .least = 1,
-       .most = 100},
+      flag("incremental", "yes", "copy only what has changed since the latest backup"),
+      integer("full-every", "30", {1, 100}, "one of this many backups in a row is a full one"),
       {.name = "rate-limit",
        .type = OptionType::kSize,
        .help = "copy no more than this per second; default: no limit",
@@ -106,6 +102,10 @@ OptionTable common_options() {
       path("guest-record", "/run/holdfast/last.json", "the guest's freeze record, in the guest"),
       path("metrics-directory", std::nullopt, "where a file for the node exporter is written"),
       text("qemu-img", "qemu-img", "the qemu-img program"),
+      optional_text("pre-command", "what is run before the freeze; if it fails, so does the run"),
+      optional_text("post-command", "what is run after the run, whatever came of it"),
+      duration("command-timeout", "10min", {kSecond, 24 * kHour},
+               "how long pre-command and post-command may take"),
       text("qemu-storage-daemon", "qemu-storage-daemon", "the program that serves an export"),
       keep("keep-last", "keep this many of the newest backups"),
       keep("keep-hourly", "keep the newest of this many hours"),

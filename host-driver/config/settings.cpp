@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "config/options.h"
+#include "config/words.h"
 
 namespace holdfast::host::config {
 
@@ -35,6 +36,33 @@ Result<std::vector<Setting>> read_checked(const std::string& path, OptionTable t
 
 std::string text_or_empty(const Options& options, std::string_view name) {
   return options.has(name) ? options.text(name) : std::string();
+}
+
+// The command under this key, its first word an absolute path.
+Result<std::vector<std::string>> command_in(const Options& options, const std::string& key) {
+  const auto wrong = [&](const std::string& why) {
+    return Error(ErrorCode::kConfiguration, "the value of '" + key + "' is no command: " + why)
+        .with_hint("'PATH ARGUMENT...', where quotes keep blanks; no shell reads it");
+  };
+  if (!options.has(key)) return std::vector<std::string>{};
+  auto words = split_words(options.text(key));
+  if (!words) return wrong(words.error().message());
+  if (words->empty()) return wrong("it is empty");
+  if (!words->front().starts_with('/')) {
+    return wrong("'" + base::printable(words->front(), 100) + "' is no absolute path");
+  }
+  return words;
+}
+
+Result<void> add_commands(Settings& settings, const Options& options) {
+  auto before = command_in(options, "pre-command");
+  if (!before) return std::move(before).error();
+  auto after = command_in(options, "post-command");
+  if (!after) return std::move(after).error();
+  settings.pre_command = std::move(*before);
+  settings.post_command = std::move(*after);
+  settings.command_timeout = options.duration("command-timeout");
+  return {};
 }
 
 Settings typed(const std::string& vm, const Options& options) {
@@ -105,7 +133,9 @@ Result<Settings> load_settings(const std::string& config_directory, const std::s
     for (const Setting& setting : layer)
       given.insert(setting.key);
   }
-  return typed(vm, options);
+  Settings settings = typed(vm, options);
+  if (auto added = add_commands(settings, options); !added) return std::move(added).error();
+  return settings;
 }
 
 Result<std::vector<std::string>> configured_vms(const std::string& config_directory) {

@@ -45,6 +45,10 @@ struct Settings {
   std::string metrics_directory;  // empty: none
   std::string qemu_img;
   std::string qemu_storage_daemon;
+  // Argument vectors, the first word an absolute path; empty: none.
+  std::vector<std::string> pre_command;
+  std::vector<std::string> post_command;
+  base::Millis command_timeout{0};
   // How many backups prune keeps; 0: none by this rule.
   std::int64_t keep_last = 0;
   std::int64_t keep_hourly = 0;

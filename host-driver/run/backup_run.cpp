@@ -65,7 +65,10 @@ Result<void> BackupRun::take_instant() {
     auto guardian = Guardian::start({.vm = settings_.vm, .agent_path = settings_.agent});
     if (!guardian) return std::move(guardian).error();
     auto outcome = run_window(settings_, agent_, *guardian, *strategy_, stop_);
-    if (!outcome) return std::move(outcome).error();
+    if (!outcome) {
+      guest_may_be_frozen_ = true;
+      return std::move(outcome).error();
+    }
     window = std::move(*outcome);
   }
   if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");

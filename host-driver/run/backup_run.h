@@ -11,6 +11,7 @@
 // later and more urgently, ends the clearing up as well, which the next run then does.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -34,6 +35,9 @@ struct BackupRequest {
   bool keep_failed = false;
   // No increments this time.
   bool full = false;
+  // Called once with the id of the backup to be, when the machine is reached, its guest thawed and
+  // nothing attached yet; its error ends the run.
+  std::function<base::Result<void>(const std::string& id)> before_it_begins = {};
 };
 
 struct BackupOutcome {
@@ -59,6 +63,8 @@ class BackupRun {
   // kLocked, kBelowRequired, kCancelled, and what the steps report. An error beside a published
   // backup (the overlays could not be committed) says so.
   [[nodiscard]] base::Result<BackupOutcome> run();
+  // After a run that failed: the guest could not be thawed, and the guardian goes on trying.
+  [[nodiscard]] bool guest_may_be_frozen() const { return guest_may_be_frozen_; }
 
  private:
   // preflight.cpp
@@ -116,6 +122,7 @@ class BackupRun {
   std::optional<repository::Draft> draft_;
   std::unique_ptr<snapshot::Strategy> strategy_;
   bool to_settle_ = false;
+  bool guest_may_be_frozen_ = false;
   Evidence evidence_;
   Verdict verdict_;
   std::vector<CopiedDisk> copied_;

@@ -65,6 +65,11 @@ Result<void> BackupRun::preflight() {
   for (const std::string& line : *recovered)
     observer_.note(line);
 
+  // It may take minutes, and the machine go on meanwhile: what is true of its disks is asked after.
+  if (request_.before_it_begins) {
+    if (auto ready = request_.before_it_begins(*id); !ready) return ready;
+    if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
+  }
   if (auto looked = look_at_disks(); !looked) return looked;
   find_parent(*id);
   keep_bitmaps(settings_.incremental ? latest_id_ : std::string());

@@ -13,6 +13,13 @@ class Retention(HostCase):
     # Each backup stands for itself: what the rules do with chains is test_host_prune.py's.
     INCREMENTAL = "no"
 
+    def test_what_an_increment_stands_on_stays(self):
+        full = self.back_up(incremental="yes")["id"]
+        self.machine.write("data", 1, 0, 65536)
+        last = self.back_up(incremental="yes", keep_last="1")
+        self.assertEqual((last["removed"], self.published()), ([], sorted([full, last["id"]])))
+        self.assertEqual(self.run_host("verify", VM).returncode, 0)
+
     def spoil(self, backup):
         with open(os.path.join(self.repository, VM, backup, "manifest.json"), "w",
                   encoding="utf-8") as file:
