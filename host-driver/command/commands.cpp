@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "repository/paths.h"
+#include "ui/journal.h"
 
 namespace holdfast::host::command {
 
@@ -75,13 +76,22 @@ Result<config::Settings> settings_for(const Invocation& invocation, const std::s
   return settings;
 }
 
+namespace {
+
+void say_as(ui::Gravity gravity, const std::string& text) {
+  // One write: a guardian, or the run of another machine, may have something to say as well.
+  std::cerr << std::string(ui::journal_prefix(gravity)) + "holdfast: " + text + "\n" << std::flush;
+}
+
+}  // namespace
+
 void complain(const Error& error) {
-  say(error.one_line());
+  const bool done = error.code() == ErrorCode::kBelowPreferred;
+  say_as(done ? ui::Gravity::kWarning : ui::Gravity::kError, error.one_line());
 }
 
 void say(const std::string& text) {
-  // One write: a guardian, or the run of another machine, may have something to say as well.
-  std::cerr << "holdfast: " + text + "\n" << std::flush;
+  say_as(ui::Gravity::kNotice, text);
 }
 
 }  // namespace holdfast::host::command

@@ -47,7 +47,8 @@ enum class Needs { kNothing, kMonitor, kAgent, kRepository, kBackup };
 [[nodiscard]] base::Result<config::Settings> settings_for(const Invocation& invocation,
                                                           const std::string& vm, Needs needs);
 
-// "holdfast: text" on standard error.
+// "holdfast: text" on standard error; in the journal with its priority: an error, a warning for a
+// level below the preferred one, a notice.
 void complain(const base::Error& error);
 void say(const std::string& text);
 

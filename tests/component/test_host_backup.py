@@ -104,6 +104,31 @@ class HostBackup(HostCase):
         self.assertRegex(done.stdout, rf"^{VM}: \d{{8}}T\d{{6}}Z-[0-9a-f]{{8}}: application, "
                                       r"window \d+ ms, 2 disks, [0-9.]+ [KM]iB in [0-9.]+ s\n$")
 
+    def test_lines_in_the_journal_say_how_grave_they_are(self):
+        def run(stream, **settings):
+            with open(self.path("stderr"), "w+", encoding="utf-8") as errors:
+                status = os.fstat(errors.fileno())
+                named = f"{status.st_dev}:{status.st_ino + (0 if stream else 1)}"
+                done = subprocess.run(self.command("backup", VM, **settings), text=True,
+                                      stdout=subprocess.PIPE, stderr=errors, timeout=90,
+                                      env={**os.environ, "JOURNAL_STREAM": named}, check=False)
+                errors.seek(0)
+                return done.returncode, done.stdout, errors.read()
+        status, output, errors = run(True, metrics_directory=self.path("none"))
+        self.assertEqual(status, 0)
+        self.assertRegex(errors, f"^<5>holdfast: {VM}: unable .*, continuing without metrics\n$")
+        # Summaries are what the journal takes for information anyway.
+        self.assertTrue(output.startswith(f"{VM}: "))
+        self.agent.holdfast = False
+        self.agent.files.clear()
+        status, _, errors = run(True)
+        self.assertEqual(status, 3)
+        self.assertTrue(errors.startswith(f"<4>holdfast: {VM}: level 'filesystem'"), errors)
+        status, _, errors = run(True, require="application")
+        self.assertTrue(errors.startswith("<3>holdfast: the level would be"), errors)
+        # Something else, though a variable of an outer unit speaks of a journal.
+        self.assertTrue(run(False, require="application")[2].startswith("holdfast: the level"))
+
     def test_configuration_files_do_what_options_do(self):
         os.makedirs(self.path("etc/vms.d"))
         with open(self.path("etc/host.conf"), "w", encoding="utf-8") as file:

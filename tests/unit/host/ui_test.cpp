@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
+#include "ui/journal.h"
 #include "ui/progress_bar.h"
 #include "ui/progress_board.h"
 #include "ui/table.h"
@@ -107,6 +112,20 @@ TEST(ProgressBoard, WritesNothingWhereNobodyLooks) {
 TEST(Table, AlignsColumnsByWhatIsSeen) {
   EXPECT_EQ(format_table({{"VM", "ID"}, {"größe", "1"}, {"a", "22"}}),
             "VM     ID\ngröße  1\na      22\n");
+}
+
+TEST(Journal, IsTheStreamThatTheVariableNames) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  struct stat status {};
+  ASSERT_EQ(::fstat(ends[1], &status), 0);
+  const std::string stream = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+  EXPECT_TRUE(is_journal_stream(ends[1], stream));
+  EXPECT_FALSE(is_journal_stream(ends[1], stream + "0"));
+  EXPECT_FALSE(is_journal_stream(ends[1], ""));
+  EXPECT_FALSE(is_journal_stream(-1, stream));
+  ::close(ends[0]);
+  ::close(ends[1]);
 }
 
 }  // namespace
