@@ -21,7 +21,7 @@ struct Entry {
   Result<int> (*run)(const Invocation&, Environment&);
 };
 
-constexpr std::array<Entry, 13> kCommands{{{"backup", backup},
+constexpr std::array<Entry, 14> kCommands{{{"backup", backup},
                                            {"list", list},
                                            {"show", show},
                                            {"verify", verify},
@@ -31,6 +31,7 @@ constexpr std::array<Entry, 13> kCommands{{{"backup", backup},
                                            {"protect", protect},
                                            {"unprotect", unprotect},
                                            {"status", status},
+                                           {"doctor", doctor_command},
                                            {"freeze", freeze},
                                            {"thaw", thaw},
                                            {"recover", recover}}};

@@ -34,6 +34,8 @@ struct Environment {
 [[nodiscard]] base::Result<int> restore(const Invocation& invocation, Environment& environment);
 [[nodiscard]] base::Result<int> export_backup(const Invocation& invocation,
                                               Environment& environment);
+[[nodiscard]] base::Result<int> doctor_command(const Invocation& invocation,
+                                               Environment& environment);
 [[nodiscard]] base::Result<int> prune(const Invocation& invocation, Environment& environment);
 [[nodiscard]] base::Result<int> protect(const Invocation& invocation, Environment& environment);
 [[nodiscard]] base::Result<int> unprotect(const Invocation& invocation, Environment& environment);

@@ -32,7 +32,7 @@ struct Verb {
 };
 
 constexpr std::size_t kMany = 1000;
-constexpr std::array<Verb, 13> kVerbs{{
+constexpr std::array<Verb, 14> kVerbs{{
     {"backup", "VM...|--all", "freeze, snapshot, thaw, copy, publish", 0, kMany},
     {"list", "[VM...]", "the backups of these machines, or of all", 0, kMany},
     {"show", "VM [ID]", "one backup: level, evidence, window, disks", 1, 2},
@@ -43,6 +43,7 @@ constexpr std::array<Verb, 13> kVerbs{{
     {"protect", "VM ID", "keep this backup whatever the rules say", 2, 2},
     {"unprotect", "VM ID", "leave it to the rules again", 2, 2},
     {"status", "VM...", "what QEMU, the agent and the journal say", 1, kMany},
+    {"doctor", "VM...", "will the next backup work? freezes nothing", 1, kMany},
     {"freeze", "VM", "freeze by hand; thaw again yourself", 1, 1},
     {"thaw", "VM", "thaw, whoever froze", 1, 1},
     {"recover", "VM...", "finish or undo an interrupted run", 1, kMany},
@@ -89,6 +90,21 @@ po::options_description setting_options() {
     options.add_options()(spec.name.c_str(), po::value<std::string>(), help.c_str());
   }
   return options;
+}
+
+// "restore, export: this disk alone" is for two verbs, a help text without a verb for all of them.
+std::vector<std::string> verbs_in(const std::string& help) {
+  std::vector<std::string> verbs;
+  const std::size_t colon = help.find(':');
+  if (colon == std::string::npos) return verbs;
+  std::istringstream names(help.substr(0, colon));
+  for (std::string name; std::getline(names >> std::ws, name, ',');) {
+    const bool known = std::any_of(kVerbs.begin(), kVerbs.end(),
+                                   [&](const Verb& verb) { return verb.name == name; });
+    if (!known) return {};
+    verbs.push_back(name);
+  }
+  return verbs;
 }
 
 Error usage(const std::string& problem) {
@@ -215,6 +231,25 @@ std::vector<std::string> own_option_names() {
   for (const auto& option : options.options())
     names.push_back(option->long_name());
   return names;
+}
+
+std::vector<OwnOption> own_options_table() {
+  Invocation unused;
+  std::vector<OwnOption> table;
+  const po::options_description options = own_options(unused);
+  for (const auto& option : options.options()) {
+    const bool is_switch = option->semantic()->max_tokens() == 0;
+    base::OptionSpec spec{.name = option->long_name(),
+                          .type = is_switch ? OptionType::kBool : OptionType::kText,
+                          .help = option->description()};
+    if (spec.name == "to" || spec.name == "config-directory") spec.type = OptionType::kPath;
+    if (spec.name == "format") {
+      spec.type = OptionType::kChoice;
+      spec.choices = {"qcow2", "raw"};
+    }
+    table.push_back({spec, verbs_in(spec.help)});
+  }
+  return table;
 }
 
 }  // namespace holdfast::host::command

@@ -42,4 +42,11 @@ struct Invocation {
 [[nodiscard]] std::vector<std::string> verb_names();
 [[nodiscard]] std::vector<std::string> own_option_names();
 
+// The same options for the shell's completion, and the verbs that each is for; none: for all.
+struct OwnOption {
+  base::OptionSpec spec;
+  std::vector<std::string> verbs;
+};
+[[nodiscard]] std::vector<OwnOption> own_options_table();
+
 }  // namespace holdfast::host::command

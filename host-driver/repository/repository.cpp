@@ -101,6 +101,17 @@ Error not_ours(const std::string& path) {
 
 }  // namespace
 
+bool may_become_one(const std::string& path) {
+  const auto names = names_in(path);
+  if (!names) return false;
+  // Another run may have made it since, or be about to.
+  const bool ours = std::find(names->begin(), names->end(), kMarkName) != names->end();
+  const bool empty = std::all_of(names->begin(), names->end(), [](const std::string& name) {
+    return name == "lost+found";  // what mkfs leaves in a fresh filesystem
+  });
+  return ours || empty;
+}
+
 Result<Repository> Repository::open(const std::string& path) {
   // A link to the repository itself is the administrator's choice; inside it none is followed.
   struct stat status {};
@@ -126,15 +137,8 @@ Result<Repository> Repository::open_or_create(const std::string& path) {
   } else if (opened.error().code() != ErrorCode::kRefused) {
     return opened;
   }
-  const auto names = names_in(path);
-  if (!names) return opened;
+  if (!may_become_one(path)) return opened;
   const std::string mark(kMarkName);
-  // Another run may have made it since.
-  const bool ours = std::find(names->begin(), names->end(), mark) != names->end();
-  const bool empty = std::all_of(names->begin(), names->end(), [](const std::string& name) {
-    return name == "lost+found";  // what mkfs leaves in a fresh filesystem
-  });
-  if (!ours && !empty) return opened;
   if (auto marked = make_mark(path + "/" + mark); !marked) {
     const ErrorCode code = marked.error().code();
     return Error(code, "unable to make a repository of " + in_quotes(path))

@@ -34,6 +34,9 @@ struct Listing {
   std::vector<BadBackup> bad;
 };
 
+// Is there nothing in this directory that a new repository would not bear?
+[[nodiscard]] bool may_become_one(const std::string& path);
+
 class Repository {
  public:
   // One that exists.
