@@ -29,14 +29,35 @@ base::OptionTable without(base::OptionTable table, const std::vector<std::string
   return table;
 }
 
-// What belongs to other commands than `name`; with "" to any.
+// What belongs to other commands and not to `name`; with "" to any.
 std::vector<std::string> foreign_to(const std::string& name, const CompletedProgram& program) {
   std::vector<std::string> foreign;
+  std::vector<std::string> own;
   for (const CompletedCommand& command : program.commands) {
-    if (command.name == name) continue;
-    foreign.insert(foreign.end(), command.options.begin(), command.options.end());
+    std::vector<std::string>& side = command.name == name ? own : foreign;
+    side.insert(side.end(), command.options.begin(), command.options.end());
   }
+  std::erase_if(foreign, [&](const std::string& option) {
+    return std::find(own.begin(), own.end(), option) != own.end();
+  });
   return foreign;
+}
+
+// The machines that have a file in the configuration's directory.
+std::string machine_names(const std::string& directory) {
+  return "    if [[ -n $command ]]; then\n"
+         "      local directory=" +
+         directory +
+         " files\n"
+         "      for ((i = 1; i < COMP_CWORD; i++)); do\n"
+         "        [[ ${COMP_WORDS[i]} == --config-directory ]] || continue\n"
+         "        directory=${COMP_WORDS[i + 1]}\n"
+         "        [[ $directory != = ]] || directory=${COMP_WORDS[i + 2]}\n"
+         "      done\n"
+         "      mapfile -t files < <(compgen -G \"$directory/vms.d/*.conf\")\n"
+         "      files=(\"${files[@]##*/}\")\n"
+         "      words=${files[*]%.conf}\n"
+         "    fi\n";
 }
 
 // `case` branches that complete a value.
@@ -67,9 +88,9 @@ std::string bash_completion(const CompletedProgram& program) {
   for (const CompletedCommand& command : program.commands)
     commands += (commands.empty() ? "" : " ") + command.name;
 
-  std::string text = "# bash completion of " + program.name +
-                     "(8), written from its table of options when it was built.\n\n_" +
-                     program.name + "() {\n";
+  std::string text =
+      "# bash completion of " + program.name + "(" + std::to_string(program.section) +
+      "), written from its table of options when it was built.\n\n_" + program.name + "() {\n";
   text +=
       "  local current=${COMP_WORDS[COMP_CWORD]} option= command= words= i\n"
       "  COMPREPLY=()\n"
@@ -101,7 +122,9 @@ std::string bash_completion(const CompletedProgram& program) {
           "' ;;\n  esac\n";
   if (!commands.empty()) {
     text += "  if [[ $current != -* ]]; then\n    words=\n    [[ -n $command ]] || words='" +
-            commands + "'\n  fi\n";
+            commands + "'\n";
+    if (!program.names_in.empty()) text += machine_names(program.names_in);
+    text += "  fi\n";
   }
   text +=
       "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n"

@@ -7,26 +7,14 @@ import subprocess
 import tempfile
 import unittest
 
+import completion_case
 from lab import testing
 
 PROGRAMS = {"holdfastctl": "agent/ctl/holdfastctl", "holdfastd": "agent/daemon/holdfastd"}
 
 
 def complete(program, *words):
-    """What bash offers for the last of these words; it splits at '=' as an interactive one does."""
-    split = [program]
-    for word in words:
-        split += [part for part in re.split("(=)", word) if part] or [""]
-    script = testing.built(f"agent/completion/{program}")
-    # compopt works within a completion alone.
-    done = subprocess.run(
-        ["bash", "--norc", "-c",
-         f'compopt() {{ :; }}; . {script}; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
-         f'_{program}; printf "%s\\n" "${{COMPREPLY[@]}}"', "bash", *split],
-        capture_output=True, text=True, timeout=20, check=True)
-    if done.stderr:
-        raise AssertionError(done.stderr)
-    return done.stdout.split()
+    return completion_case.complete(f"agent/completion/{program}", *words)
 
 
 def said(program):
