@@ -58,8 +58,8 @@ TEST(Pages, DescribeEveryOptionAndVerb) {
   EXPECT_EQ(
       matches(text.substr(text.find("=head1 OPTIONS")), "=item (?:B<-[a-z]>, )?B<--([a-z-]+)>"),
       options);
-  const std::string commands = text.substr(
-      text.find("=head1 COMMANDS"), text.find("=head1 OPTIONS") - text.find("=head1 COMMANDS"));
+  const std::size_t begin = text.find("=head1 COMMANDS");
+  const std::string commands = text.substr(begin, text.find("\n=head1 ", begin) - begin);
   std::set<std::string> verbs;
   for (const std::string& name : command::verb_names())
     verbs.insert(name);
