@@ -68,7 +68,7 @@ TEST(ProbedDrives, AreThoseWithoutAFormat) {
   EXPECT_EQ(probed_drives({"qemu", "-drive", "file=/a,if=virtio"}), Words{"file=/a,if=virtio"});
   EXPECT_EQ(probed_drives({"qemu", "--drive", "if=virtio,file=/a"}), Words{"if=virtio,file=/a"});
   EXPECT_EQ(probed_drives({"qemu", "-hda", "/a"}), Words{"/a"});
-  for (const std::string& fine :
+  for (const char* fine :
        {"file=/a,format=raw", "format=qcow2,file=/a", "if=none,id=x", "file=/cd,media=cdrom",
         "driver=raw,file.filename=/a", "file.driver=file,file=/a,driver=qcow2"}) {
     EXPECT_TRUE(probed_drives({"qemu", "-drive", fine}).empty()) << fine;
