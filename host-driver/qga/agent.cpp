@@ -3,8 +3,9 @@
 
 #include <sys/random.h>
 
+#include <optional>
+
 #include "base/text.h"
-#include "base/unix_socket.h"
 #include "qga/base64.h"
 
 namespace holdfast::host::qga {
@@ -47,25 +48,37 @@ std::string request_line(std::string_view command, Json arguments) {
   return base::to_line(request) + "\n";
 }
 
-bool is_answer_to_sync(std::string_view line, std::int64_t number) {
+// The guest is out of reach, says who stands between.
+std::optional<Error> channel_problem(const Json& message) {
+  const auto text = base::string_member(message, kChannelProblem);
+  if (!text) return std::nullopt;
+  return Error(ErrorCode::kUnreachable, base::printable(*text));
+}
+
+// Is this the answer to guest-sync-delimited?
+Result<bool> is_answer_to_sync(std::string_view line, std::int64_t number) {
   if (line.empty()) return false;
   const auto message = base::parse_json(line, kLimits);
   if (!message) return false;
+  if (auto problem = channel_problem(*message); problem) return std::move(*problem);
   const auto value = base::integer_member(*message, "return");
   return value && *value == number;
 }
 
 }  // namespace
 
-Result<Agent> Agent::connect(const std::string& path, Deadline deadline) {
-  auto fd = base::connect_unix(path, deadline);
+Result<Agent> Agent::connect(const wire::Endpoint& endpoint, Deadline deadline) {
+  auto fd = wire::open_endpoint(endpoint, deadline);
+  if (!fd && !endpoint.program.empty()) {
+    return base::wrap(std::move(fd).error(), "unable to reach " + endpoint.name);
+  }
   if (!fd) {
     return Error(ErrorCode::kUnreachable,
-                 "unable to reach the guest agent at '" + base::printable(path) + "'")
+                 "unable to reach the guest agent at '" + base::printable(endpoint.path) + "'")
         .with_hint("the socket of the machine's virtserialport 'org.qemu.guest_agent.0'")
         .caused_by(std::move(fd).error());
   }
-  return Agent(wire::LineChannel(std::move(*fd), kLineLimit), path);
+  return Agent(wire::LineChannel(std::move(*fd), kLineLimit), endpoint.described_as("guest agent"));
 }
 
 Result<void> Agent::sync(Deadline deadline, const std::stop_token& stop) {
@@ -84,7 +97,9 @@ Result<void> Agent::sync(Deadline deadline, const std::stop_token& stop) {
     const std::size_t delimiter = line->rfind(kDelimiter);
     const std::string_view tail =
         std::string_view(*line).substr(delimiter == std::string::npos ? 0 : delimiter + 1);
-    if (is_answer_to_sync(tail, *number)) {
+    const auto answered = is_answer_to_sync(tail, *number);
+    if (!answered) return named("guest-sync-delimited", answered.error());
+    if (*answered) {
       in_step_ = true;
       return {};
     }
@@ -112,6 +127,9 @@ Result<Json> Agent::execute(std::string_view command, Json arguments, Deadline d
   if (!line) return named(command, std::move(line).error());
   auto message = base::parse_json(*line, kLimits);
   if (!message) return named(command, std::move(message).error());
+  if (auto problem = channel_problem(*message); problem) {
+    return named(command, std::move(*problem));
+  }
   if (const auto error = base::object_member(*message, "error"); error) {
     in_step_ = true;
     return named(command, guest_refusal(**error));
@@ -182,8 +200,7 @@ Result<std::string> Agent::version(Deadline deadline, const std::stop_token& sto
 
 Error Agent::named(std::string_view command, Error cause) const {
   const ErrorCode code = cause.code();
-  return Error(code, "guest agent '" + base::printable(path_) + "': " + std::string(command))
-      .caused_by(std::move(cause));
+  return Error(code, name_ + ": " + std::string(command)).caused_by(std::move(cause));
 }
 
 }  // namespace holdfast::host::qga

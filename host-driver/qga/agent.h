@@ -20,14 +20,20 @@
 #include <string_view>
 
 #include "base/json_codec.h"
+#include "wire/endpoint.h"
 #include "wire/line_channel.h"
 
 namespace holdfast::host::qga {
 
+// What a program in the agent's place says, as the answer to anything, when it cannot reach the
+// guest: an object with this one member, a text. A guest that says so itself is as good as out of
+// reach.
+inline constexpr std::string_view kChannelProblem = "holdfast-channel-problem";
+
 class Agent {
  public:
   // Connected, not yet synchronised: the first command does that.
-  [[nodiscard]] static base::Result<Agent> connect(const std::string& path,
+  [[nodiscard]] static base::Result<Agent> connect(const wire::Endpoint& endpoint,
                                                    base::Deadline deadline);
 
   // After this every answer belongs to its request, and whatever was asked before is done: the
@@ -52,13 +58,13 @@ class Agent {
                                                   const std::stop_token& stop = {});
 
  private:
-  Agent(wire::LineChannel channel, std::string path)
-      : channel_(std::move(channel)), path_(std::move(path)) {}
+  Agent(wire::LineChannel channel, std::string name)
+      : channel_(std::move(channel)), name_(std::move(name)) {}
 
   [[nodiscard]] base::Error named(std::string_view command, base::Error cause) const;
 
   wire::LineChannel channel_;
-  std::string path_;
+  std::string name_;  // of the other side, for errors
   bool in_step_ = false;
 };
 

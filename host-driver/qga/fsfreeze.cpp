@@ -105,13 +105,13 @@ std::string hook_status_meaning(int status) {
   }
 }
 
-Result<void> thaw_for_sure(std::optional<Agent>& agent, const std::string& path,
+Result<void> thaw_for_sure(std::optional<Agent>& agent, const wire::Endpoint& endpoint,
                            Deadline deadline) {
   Deadline gone = Deadline::in(kGone);
   for (;;) {
     Error problem(ErrorCode::kTimedOut, "no time left");
     if (!agent) {
-      auto connected = Agent::connect(path, deadline.earlier_of(Deadline::in(kAttempt)));
+      auto connected = Agent::connect(endpoint, deadline.earlier_of(Deadline::in(kAttempt)));
       if (connected) {
         agent = std::move(*connected);
       } else {

@@ -35,7 +35,8 @@ enum class FreezeState { kThawed, kFrozen };
 // the agent may be restarted meanwhile. On failure a last thaw has been sent blindly. Gives up
 // early when nobody serves the socket for ten seconds: then QEMU is gone. `agent`, if there is one,
 // is used first and replaced when it is of no use any more.
-[[nodiscard]] base::Result<void> thaw_for_sure(std::optional<Agent>& agent, const std::string& path,
+[[nodiscard]] base::Result<void> thaw_for_sure(std::optional<Agent>& agent,
+                                               const wire::Endpoint& endpoint,
                                                base::Deadline deadline);
 
 }  // namespace holdfast::host::qga

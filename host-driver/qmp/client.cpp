@@ -2,7 +2,6 @@
 #include "qmp/client.h"
 
 #include "base/text.h"
-#include "base/unix_socket.h"
 
 namespace holdfast::host::qmp {
 
@@ -29,16 +28,20 @@ Error refusal(const Json& error) {
 
 }  // namespace
 
-Result<Client> Client::connect(const std::string& path, Deadline deadline,
+Result<Client> Client::connect(const wire::Endpoint& endpoint, Deadline deadline,
                                const std::stop_token& stop) {
-  auto fd = base::connect_unix(path, deadline);
+  auto fd = wire::open_endpoint(endpoint, deadline);
+  if (!fd && !endpoint.program.empty()) {
+    return base::wrap(std::move(fd).error(), "unable to reach " + endpoint.name);
+  }
   if (!fd) {
     return Error(ErrorCode::kUnreachable,
-                 "unable to reach the QEMU monitor at '" + base::printable(path) + "'")
+                 "unable to reach the QEMU monitor at '" + base::printable(endpoint.path) + "'")
         .with_hint("is the virtual machine running, with -qmp unix:PATH,server=on,wait=off?")
         .caused_by(std::move(fd).error());
   }
-  Client client(wire::LineChannel(std::move(*fd), kLineLimit), path);
+  Client client(wire::LineChannel(std::move(*fd), kLineLimit),
+                endpoint.described_as("QEMU monitor"));
   if (auto greeted = client.greet(deadline, stop); !greeted) return std::move(greeted).error();
   return client;
 }
@@ -49,6 +52,9 @@ Result<void> Client::greet(Deadline deadline, const std::stop_token& stop) {
     Error error = named("the greeting", std::move(greeting).error());
     return std::move(error).with_hint(
         "QEMU serves one client per monitor: is another one connected?");
+  }
+  if (const auto error = base::object_member(*greeting, "error"); error) {
+    return Error(ErrorCode::kUnreachable, "unable to reach " + name_).caused_by(refusal(**error));
   }
   auto qmp = base::object_member(*greeting, "QMP");
   if (!qmp) return named("the greeting", std::move(qmp).error());
@@ -147,8 +153,7 @@ bool Client::keep_event(const Json& message) {
 
 Error Client::named(std::string_view command, Error cause) const {
   const ErrorCode code = cause.code();
-  return Error(code, "QEMU monitor '" + base::printable(path_) + "': " + std::string(command))
-      .caused_by(std::move(cause));
+  return Error(code, name_ + ": " + std::string(command)).caused_by(std::move(cause));
 }
 
 }  // namespace holdfast::host::qmp

@@ -23,6 +23,7 @@
 #include <string_view>
 
 #include "base/json_codec.h"
+#include "wire/endpoint.h"
 #include "wire/line_channel.h"
 
 namespace holdfast::host::qmp {
@@ -34,8 +35,8 @@ struct Event {
 
 class Client {
  public:
-  // Connected, greeted, in command mode.
-  [[nodiscard]] static base::Result<Client> connect(const std::string& path,
+  // Connected, greeted, in command mode. A program in QEMU's place may greet with an "error".
+  [[nodiscard]] static base::Result<Client> connect(const wire::Endpoint& endpoint,
                                                     base::Deadline deadline,
                                                     const std::stop_token& stop);
 
@@ -59,8 +60,8 @@ class Client {
   [[nodiscard]] pid_t peer() const { return channel_.peer(); }
 
  private:
-  Client(wire::LineChannel channel, std::string path)
-      : channel_(std::move(channel)), path_(std::move(path)) {}
+  Client(wire::LineChannel channel, std::string name)
+      : channel_(std::move(channel)), name_(std::move(name)) {}
 
   [[nodiscard]] base::Result<void> greet(base::Deadline deadline, const std::stop_token& stop);
   // `fd` below zero: none goes with it.
@@ -73,7 +74,7 @@ class Client {
   [[nodiscard]] base::Error named(std::string_view command, base::Error cause) const;
 
   wire::LineChannel channel_;
-  std::string path_;
+  std::string name_;  // of the other side, for errors
   std::string version_;
   std::uint64_t last_id_ = 0;
   std::deque<Event> events_;

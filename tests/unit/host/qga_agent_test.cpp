@@ -54,6 +54,18 @@ TEST(QgaAgent, SynchronisesAgainAfterATimeOutAndDiscardsTheLateAnswer) {
   EXPECT_EQ(peer.finish(), "");
 }
 
+TEST(QgaAgent, PassesOnWhyTheGuestIsOutOfReach) {
+  ScriptedPeer peer(
+      "", {syncs(), sends("guest-ping", "{\"holdfast-channel-problem\": \"no \\u001bagent\"}\n")});
+  auto agent = Agent::connect(peer.path(), soon());
+  ASSERT_TRUE(agent);
+  const auto ping = agent->execute("guest-ping", Json::object(), soon());
+  ASSERT_FALSE(ping);
+  EXPECT_EQ(ping.error().code(), ErrorCode::kUnreachable);
+  EXPECT_EQ(ping.error().text(), "guest agent '" + peer.path() + "': guest-ping: no \\x1bagent");
+  EXPECT_EQ(peer.finish(), "");
+}
+
 TEST(QgaAgent, EscapesTheWordsOfTheGuest) {
   ScriptedPeer peer("", {syncs(), fails("guest-ping", "GenericError", "\x1b]0;owned\x07 evil\n")});
   auto agent = Agent::connect(peer.path(), soon());
