@@ -11,12 +11,12 @@ die() { printf '%s\n' "$*" >&2; exit 1; }
 packages_build=(
   git cmake ninja-build g++ ccache pkg-config perl
   default-libmysqlclient-dev libpq-dev libhiredis-dev libboost-program-options-dev libspdlog-dev libsystemd-dev
-  libssl-dev nlohmann-json3-dev libgtest-dev libgmock-dev
+  libssl-dev libvirt-dev libxml2-dev nlohmann-json3-dev libgtest-dev libgmock-dev
   debhelper dpkg-dev fakeroot lintian clang-format
 )
 # To run: a guest, its images, real servers, a real guest agent.
 packages_run=(
-  python3 qemu-system-x86 qemu-utils qemu-guest-agent mmdebstrap e2fsprogs util-linux
+  python3 libvirt-daemon libvirt-clients qemu-system-x86 qemu-utils qemu-guest-agent mmdebstrap e2fsprogs util-linux
   mariadb-server-core mariadb-client-core postgresql redis-tools openssl procps strace
 )
 # To fuzz: a compiler with libFuzzer.

@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "command/commands.h"
 #include "qga/fsfreeze.h"
-#include "qmp/block_graph.h"
+#include "run/channel.h"
 #include "run/state.h"
 #include "snapshot/journal.h"
 
@@ -23,11 +23,12 @@ namespace {
 
 Json monitor_status(const config::Settings& settings, Environment& environment) {
   const auto deadline = [&] { return Deadline::in(settings.qmp_timeout); };
-  if (settings.qmp.empty()) return {{"problem", "not configured"}};
-  auto monitor = qmp::Client::connect(settings.qmp, deadline(), environment.stop);
+  const wire::Endpoint endpoint = run::monitor_endpoint(settings);
+  if (endpoint.empty()) return {{"problem", "not configured"}};
+  auto monitor = qmp::Client::connect(endpoint, deadline(), environment.stop);
   if (!monitor) return {{"problem", monitor.error().text()}};
   const auto state = monitor->execute("query-status", Json::object(), deadline(), environment.stop);
-  const auto graph = qmp::read_block_graph(*monitor, deadline());
+  const auto graph = run::read_graph(settings, *monitor);
   Json json{
       {"version", monitor->version()},
       {"state", state ? base::printable(base::string_member(*state, "status").value_or("?"), 40)
@@ -48,8 +49,9 @@ Json monitor_status(const config::Settings& settings, Environment& environment) 
 
 Json agent_status(const config::Settings& settings, Environment& environment) {
   const auto deadline = [&] { return Deadline::in(settings.agent_timeout); };
-  if (settings.agent.empty()) return {{"problem", "not configured"}};
-  auto agent = qga::Agent::connect(settings.agent, deadline());
+  const wire::Endpoint endpoint = run::agent_endpoint(settings);
+  if (endpoint.empty()) return {{"problem", "not configured"}};
+  auto agent = qga::Agent::connect(endpoint, deadline());
   if (!agent) return {{"problem", agent.error().text()}};
   const auto state = qga::freeze_state(*agent, deadline(), environment.stop);
   if (!state) return {{"problem", state.error().text()}};
@@ -106,7 +108,8 @@ Result<int> freeze(const Invocation& invocation, Environment& environment) {
   if (!settings) return settings.error();
   const auto lock = run::lock_machine(*settings);
   if (!lock) return lock.error();
-  auto connected = qga::Agent::connect(settings->agent, Deadline::in(settings->agent_timeout));
+  const wire::Endpoint endpoint = run::agent_endpoint(*settings);
+  auto connected = qga::Agent::connect(endpoint, Deadline::in(settings->agent_timeout));
   if (!connected) return std::move(connected).error();
   std::optional<qga::Agent> agent(std::move(*connected));
   const auto state =
@@ -120,7 +123,7 @@ Result<int> freeze(const Invocation& invocation, Environment& environment) {
   if (!count || *count == 0) {
     Error error = count ? Error(ErrorCode::kGuest, "the guest froze no filesystem")
                         : std::move(count).error();
-    auto thawed = qga::thaw_for_sure(agent, settings->agent, Deadline::in(settings->thaw_timeout));
+    auto thawed = qga::thaw_for_sure(agent, endpoint, Deadline::in(settings->thaw_timeout));
     if (!thawed) return std::move(error).also(std::move(thawed).error());
     return error;
   }
@@ -141,7 +144,8 @@ Result<int> thaw(const Invocation& invocation, Environment&) {
   const Deadline deadline = Deadline::in(settings->thaw_timeout);
   std::optional<Error> complaint;
   std::int64_t count = 0;
-  if (auto connected = qga::Agent::connect(settings->agent, deadline); connected) {
+  const wire::Endpoint endpoint = run::agent_endpoint(*settings);
+  if (auto connected = qga::Agent::connect(endpoint, deadline); connected) {
     agent = std::move(*connected);
     auto thawed = qga::thaw(*agent, deadline);
     if (thawed) {
@@ -152,7 +156,7 @@ Result<int> thaw(const Invocation& invocation, Environment&) {
   }
   const bool clean = agent && !complaint;
   if (!clean) {
-    auto thawed = qga::thaw_for_sure(agent, settings->agent, deadline);
+    auto thawed = qga::thaw_for_sure(agent, endpoint, deadline);
     if (!thawed) return std::move(thawed).error();
   }
   if (invocation.json) {

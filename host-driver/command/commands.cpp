@@ -66,10 +66,12 @@ Result<config::Settings> settings_for(const Invocation& invocation, const std::s
   auto settings = config::load_settings(invocation.config_directory, vm, invocation.overrides);
   if (!settings) return settings;
   Result<void> there;
-  if (needs == Needs::kMonitor || needs == Needs::kBackup) {
+  const bool by_sockets = settings->uri.empty();
+  if (by_sockets && (needs == Needs::kMonitor || needs == Needs::kBackup)) {
     there = require_key(settings->qmp, "qmp", vm);
   }
-  if (there && needs == Needs::kAgent) there = require_key(settings->agent, "agent", vm);
+  if (there && by_sockets && needs == Needs::kAgent)
+    there = require_key(settings->agent, "agent", vm);
   if (there && (needs == Needs::kRepository || needs == Needs::kBackup)) {
     there = require_key(settings->repository, "repository", vm.empty() ? "all" : vm);
   }

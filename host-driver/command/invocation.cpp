@@ -119,7 +119,7 @@ Result<void> check_backup(const Invocation& invocation) {
   }
   if (count == 1) return {};
   for (const base::Setting& setting : invocation.overrides) {
-    if (setting.key == "qmp" || setting.key == "agent") {
+    if (setting.key == "qmp" || setting.key == "agent" || setting.key == "domain") {
       return usage("--" + setting.key + " is for one machine");
     }
   }

@@ -6,9 +6,8 @@
 #include "command/commands.h"
 #include "qga/fsfreeze.h"
 #include "repository/repository.h"
+#include "run/channel.h"
 #include "run/state.h"
-#include "snapshot/bitmaps.h"
-#include "snapshot/methods/recovery.h"
 
 namespace holdfast::host::command {
 
@@ -22,15 +21,16 @@ namespace {
 // the disks as they are.
 void thaw_leftover(const config::Settings& settings, std::vector<std::string>& done,
                    Environment& environment) {
-  if (settings.agent.empty()) return;
-  auto connected = qga::Agent::connect(settings.agent, Deadline::in(settings.agent_timeout));
+  const wire::Endpoint endpoint = run::agent_endpoint(settings);
+  if (endpoint.empty()) return;
+  auto connected = qga::Agent::connect(endpoint, Deadline::in(settings.agent_timeout));
   if (!connected) return complain(connected.error());
   std::optional<qga::Agent> agent(std::move(*connected));
   const auto state =
       qga::freeze_state(*agent, Deadline::in(settings.agent_timeout), environment.stop);
   if (!state) return complain(state.error());
   if (*state == qga::FreezeState::kThawed) return;
-  auto thawed = qga::thaw_for_sure(agent, settings.agent, Deadline::in(settings.thaw_timeout));
+  auto thawed = qga::thaw_for_sure(agent, endpoint, Deadline::in(settings.thaw_timeout));
   if (!thawed) return complain(thawed.error());
   done.emplace_back("thawed the guest");
 }
@@ -44,21 +44,21 @@ Result<std::vector<std::string>> recover_one(const config::Settings& settings,
   const auto leftover = journal.load();
   if (!leftover) return leftover.error();
   if (*leftover) thaw_leftover(settings, done, environment);
-  auto monitor =
-      qmp::Client::connect(settings.qmp, Deadline::in(settings.qmp_timeout), environment.stop);
+  auto monitor = qmp::Client::connect(run::monitor_endpoint(settings),
+                                      Deadline::in(settings.qmp_timeout), environment.stop);
   if (!monitor) return std::move(monitor).error();
   image::QemuImg images(environment.processes, settings.qemu_img);
-  auto recovered =
-      snapshot::recover_leftovers({.monitor = *monitor,
-                                   .images = images,
-                                   .journal = journal,
-                                   .vm = settings.vm,
-                                   .run = "recover",
-                                   .overlay_directory = settings.overlay_directory,
-                                   .overlay_reserve = settings.overlay_reserve,
-                                   .tag = {},
-                                   .backup_id = {}},
-                                  Deadline::in(settings.settle_timeout), environment.stop);
+  auto recovered = run::recover_leftovers(settings,
+                                          {.monitor = *monitor,
+                                           .images = images,
+                                           .journal = journal,
+                                           .vm = settings.vm,
+                                           .run = "recover",
+                                           .overlay_directory = settings.overlay_directory,
+                                           .overlay_reserve = settings.overlay_reserve,
+                                           .tag = {},
+                                           .backup_id = {}},
+                                          Deadline::in(settings.settle_timeout), environment.stop);
   if (!recovered) return recovered;
   done.insert(done.end(), recovered->begin(), recovered->end());
   if (settings.repository.empty()) return done;
@@ -67,9 +67,8 @@ Result<std::vector<std::string>> recover_one(const config::Settings& settings,
   // The bitmaps of runs that were not published.
   const auto latest = repository->find(settings.vm, "latest");
   if (latest || latest.error().code() == base::ErrorCode::kNotFound) {
-    const auto kept =
-        snapshot::keep_bitmaps(*monitor, repository->tag(), latest ? latest->manifest.id : "",
-                               Deadline::in(settings.qmp_timeout));
+    const auto kept = run::keep_bitmaps(settings, *monitor, repository->tag(),
+                                        latest ? latest->manifest.id : std::string());
     if (!kept) return kept.error();
   }
   if (!repository->vm_directory(settings.vm)) return done;

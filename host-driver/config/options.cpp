@@ -18,8 +18,8 @@ OptionSpec path(const char* name, std::optional<std::string> value, const char* 
   return {.name = name, .type = OptionType::kPath, .default_value = std::move(value), .help = help};
 }
 
-OptionSpec text(const char* name, const char* value, const char* help) {
-  return {.name = name, .type = OptionType::kText, .default_value = value, .help = help};
+OptionSpec text(const char* name, std::optional<std::string> value, const char* help) {
+  return {.name = name, .type = OptionType::kText, .default_value = std::move(value), .help = help};
 }
 
 OptionSpec optional_text(const char* name, const char* help) {
@@ -107,6 +107,8 @@ OptionTable common_options() {
       duration("command-timeout", "10min", {kSecond, 24 * kHour},
                "how long pre-command and post-command may take"),
       text("qemu-storage-daemon", "qemu-storage-daemon", "the program that serves an export"),
+      path("libvirt-program", "/usr/lib/holdfast/holdfast-libvirt",
+           "the program between holdfast and libvirt"),
       keep("keep-last", "keep this many of the newest backups"),
       keep("keep-hourly", "keep the newest of this many hours"),
       keep("keep-daily", "keep the newest of this many days"),
@@ -127,6 +129,8 @@ OptionTable machine_options() {
       flag("enabled", "yes", "is the machine among those of --all"),
       path("qmp", std::nullopt, "QEMU's monitor socket"),
       path("agent", std::nullopt, "the guest agent's socket"),
+      text("uri", std::nullopt, "libvirt's URI, in place of the two sockets"),
+      text("domain", std::nullopt, "the machine's name or UUID there; default: its name here"),
   };
 }
 

@@ -72,6 +72,9 @@ Settings typed(const std::string& vm, const Options& options) {
   settings.parallel = static_cast<int>(options.integer("parallel"));
   settings.qmp = text_or_empty(options, "qmp");
   settings.agent = text_or_empty(options, "agent");
+  settings.uri = text_or_empty(options, "uri");
+  settings.domain = text_or_empty(options, "domain");
+  settings.libvirt_program = options.text("libvirt-program");
   settings.repository = text_or_empty(options, "repository");
   settings.state_directory = options.text("state-directory");
   settings.method = options.text("method");
@@ -101,6 +104,23 @@ Settings typed(const std::string& vm, const Options& options) {
   settings.keep_yearly = options.integer("keep-yearly");
   settings.printed = options.print();
   return settings;
+}
+
+// One way to the machine, not two.
+Result<void> check_channel(const Settings& settings) {
+  if (settings.uri.empty()) {
+    if (settings.domain.empty()) return {};
+    return Error(ErrorCode::kConfiguration,
+                 "'domain' is set for '" + settings.vm + "', 'uri' is not")
+        .with_hint("uri = qemu:///system");
+  }
+  for (const std::string* path : {&settings.qmp, &settings.agent}) {
+    if (path->empty()) continue;
+    return Error(ErrorCode::kConfiguration,
+                 "'uri' and 'qmp' or 'agent' are set for '" + settings.vm + "'")
+        .with_hint("with libvirt, QEMU's sockets belong to it");
+  }
+  return {};
 }
 
 }  // namespace
@@ -135,6 +155,7 @@ Result<Settings> load_settings(const std::string& config_directory, const std::s
   }
   Settings settings = typed(vm, options);
   if (auto added = add_commands(settings, options); !added) return std::move(added).error();
+  if (auto one = check_channel(settings); !one) return std::move(one).error();
   return settings;
 }
 

@@ -22,8 +22,11 @@ struct Settings {
   std::string vm;
   bool enabled = true;  // for --all
   int parallel = 1;
-  std::string qmp;    // empty: not configured
-  std::string agent;  // likewise
+  std::string qmp;     // empty: not configured
+  std::string agent;   // likewise
+  std::string uri;     // of libvirt; empty: the machine is reached over qmp and agent
+  std::string domain;  // libvirt's name of it; empty: that of the machine
+  std::string libvirt_program;
   std::string repository;
   std::string state_directory;
   std::string method;

@@ -6,7 +6,6 @@
 
 #include "base/text.h"
 #include "run/state.h"
-#include "snapshot/bitmaps.h"
 
 namespace holdfast::host::run {
 
@@ -62,7 +61,7 @@ Result<void> BackupRun::take_instant() {
   WindowOutcome window;
   if (agent_) {
     observer_.step("freeze");
-    auto guardian = Guardian::start({.vm = settings_.vm, .agent_path = settings_.agent});
+    auto guardian = Guardian::start({.vm = settings_.vm, .agent = agent_endpoint(settings_)});
     if (!guardian) return std::move(guardian).error();
     auto outcome = run_window(settings_, agent_, *guardian, *strategy_, stop_);
     if (!outcome) {
@@ -144,7 +143,7 @@ Error BackupRun::after_failure(Error error) {
   if (auto settled = settle(); !settled) return std::move(error).also(std::move(settled).error());
   // Whatever keeps this from being done has been told already.
   if (strategy_) {
-    (void)snapshot::keep_bitmaps(*monitor_, repository_->tag(), latest_id_, monitor_time());
+    (void)run::keep_bitmaps(settings_, *monitor_, repository_->tag(), latest_id_);
   }
   return error;
 }

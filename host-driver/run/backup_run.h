@@ -24,6 +24,7 @@
 #include "repository/draft.h"
 #include "repository/lock.h"
 #include "repository/repository.h"
+#include "run/channel.h"
 #include "run/level.h"
 #include "run/observer.h"
 #include "snapshot/strategy.h"
@@ -90,6 +91,8 @@ class BackupRun {
   // copy.cpp
   [[nodiscard]] base::Result<void> copy();
   [[nodiscard]] base::Result<CopiedDisk> copy_disk(std::size_t index);
+  // definition.cpp
+  [[nodiscard]] base::Result<void> save_definition();
   // publish.cpp
   [[nodiscard]] base::Json manifest() const;
 
@@ -111,6 +114,7 @@ class BackupRun {
   std::optional<qmp::Client> monitor_;
   std::optional<qga::Agent> agent_;
   qmp::BlockGraph graph_;
+  Definition definition_;
   std::string qemu_img_version_;
   // The latest published backup, whether or not an increment can stand on it; empty: none.
   std::string latest_id_;

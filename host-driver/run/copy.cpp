@@ -32,7 +32,7 @@ Result<void> BackupRun::copy() {
     copied_.push_back(std::move(*copied));
   }
   copy_end_ = std::chrono::steady_clock::now();
-  return {};
+  return save_definition();
 }
 
 Result<CopiedDisk> BackupRun::copy_disk(std::size_t index) {

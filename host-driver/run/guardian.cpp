@@ -105,7 +105,7 @@ int detach(int socket) {
     (void)::syscall(SYS_pidfd_send_signal, driver_fd.get(), SIGKILL, nullptr, 0U);
   }
   std::optional<qga::Agent> agent;
-  const auto thawed = qga::thaw_for_sure(agent, spec.agent_path, Deadline::in(spec.patience));
+  const auto thawed = qga::thaw_for_sure(agent, spec.agent, Deadline::in(spec.patience));
   if (thawed) {
     complain("the run of '" + spec.vm + "' ended inside the window; the guest is thawed");
     ::_exit(0);

@@ -21,12 +21,13 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "wire/endpoint.h"
 
 namespace holdfast::host::run {
 
 struct GuardianSpec {
   std::string vm;
-  std::string agent_path;
+  wire::Endpoint agent;
   // How long it keeps trying to thaw.
   base::Millis patience{600000};
 };

@@ -8,7 +8,6 @@
 #include "base/text.h"
 #include "repository/chain.h"
 #include "run/backup_run.h"
-#include "snapshot/bitmaps.h"
 
 namespace holdfast::host::run {
 
@@ -63,6 +62,7 @@ snapshot::Parent BackupRun::parent_in(const repository::Backup& latest) const {
   };
   if (!settings_.incremental) return without("'incremental' is switched off");
   if (request_.full) return without("'--full' asks for it");
+  if (is_by_libvirt(settings_)) return without("through libvirt there are no increments yet");
   const auto chain = repository::chain_of(*repository_, latest);
   if (!chain) return without(chain.error().text());
   const std::size_t longest =
@@ -90,7 +90,7 @@ void BackupRun::tell_plan() {
 }
 
 void BackupRun::keep_bitmaps(const std::string& latest) {
-  const auto kept = snapshot::keep_bitmaps(*monitor_, repository_->tag(), latest, monitor_time());
+  const auto kept = run::keep_bitmaps(settings_, *monitor_, repository_->tag(), latest);
   if (!kept) observer_.note(kept.error().one_line() + ", leaving it for the next run");
 }
 

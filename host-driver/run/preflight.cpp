@@ -6,8 +6,6 @@
 #include "repository/paths.h"
 #include "run/backup_run.h"
 #include "run/state.h"
-#include "snapshot/methods/factory.h"
-#include "snapshot/methods/recovery.h"
 
 namespace holdfast::host::run {
 
@@ -31,9 +29,10 @@ Result<void> BackupRun::preflight() {
   if (!version) return std::move(version).error();
   qemu_img_version_ = std::move(*version);
 
-  auto monitor = qmp::Client::connect(settings_.qmp, monitor_time(), stop_);
+  auto monitor = qmp::Client::connect(monitor_endpoint(settings_), monitor_time(), stop_);
   if (!monitor) return std::move(monitor).error();
   monitor_ = std::move(*monitor);
+  if (auto runs = check_running(settings_, *monitor_); !runs) return runs;
 
   auto id = repository::make_backup_id(begin_);
   if (!id) return std::move(id).error();
@@ -49,14 +48,14 @@ Result<void> BackupRun::preflight() {
                                           .tag = tag,
                                           .backup_id = *id,
                                           .rate_limit = settings_.rate_limit};
-  auto strategy = snapshot::make_strategy(settings_.method, context);
+  auto strategy = make_strategy(settings_, settings_.method, context);
   if (!strategy) return std::move(strategy).error();
 
   const auto leftover = journal_.load();
   if (!leftover) return leftover.error();
   if (auto reached = reach_agent(leftover->has_value()); !reached) return reached;
   auto recovered =
-      snapshot::recover_leftovers(context, Deadline::in(settings_.settle_timeout), stop_);
+      recover_leftovers(settings_, context, Deadline::in(settings_.settle_timeout), stop_);
   if (!recovered) {
     const ErrorCode code = recovered.error().code();
     return Error(code, "unable to clear up after an interrupted run")
@@ -118,12 +117,13 @@ Result<void> BackupRun::reach_agent(bool left_by_us) {
     agent_.reset();
     return {};
   };
-  if (settings_.agent.empty()) {
+  const wire::Endpoint endpoint = agent_endpoint(settings_);
+  if (endpoint.empty()) {
     return do_without(
         Error(ErrorCode::kConfiguration, "no agent socket is configured for '" + settings_.vm + "'")
             .with_hint("set 'agent' in its file in vms.d, or --agent PATH"));
   }
-  auto agent = qga::Agent::connect(settings_.agent, agent_time());
+  auto agent = qga::Agent::connect(endpoint, agent_time());
   if (!agent) return do_without(std::move(agent).error());
   agent_ = std::move(*agent);
   if (auto in_step = agent_->sync(agent_time(), stop_); !in_step) {
@@ -136,7 +136,7 @@ Result<void> BackupRun::reach_agent(bool left_by_us) {
       return Error(ErrorCode::kBusy, "the guest is frozen already, and not by a run of ours")
           .with_hint("if nobody else is at work on it: holdfast thaw " + settings_.vm);
     }
-    auto thawed = qga::thaw_for_sure(agent_, settings_.agent, Deadline::in(settings_.thaw_timeout));
+    auto thawed = qga::thaw_for_sure(agent_, endpoint, Deadline::in(settings_.thaw_timeout));
     if (!thawed) return thawed;
     observer_.note("thawed the guest, which an interrupted run had left frozen");
   }
@@ -150,7 +150,12 @@ Result<void> BackupRun::reach_agent(bool left_by_us) {
 }
 
 Result<void> BackupRun::look_at_disks() {
-  auto graph = qmp::read_block_graph(*monitor_, monitor_time());
+  auto definition = read_definition(settings_, *monitor_);
+  if (!definition) return std::move(definition).error();
+  definition_ = std::move(*definition);
+  for (const std::string& line : definition_.lacking)
+    observer_.note(line);
+  auto graph = read_graph(settings_, *monitor_);
   if (!graph) return std::move(graph).error();
   graph_ = std::move(*graph);
   for (const qmp::SkippedDevice& device : graph_.skipped)

@@ -107,6 +107,7 @@ Json BackupRun::manifest() const {
       {"disks", std::move(disks)},
       {"skipped", std::move(skipped)},
       {"gone", gone_},
+      {"definition", definition_.about},
       {"qemu", {{"version", monitor_->version()}, {"qemu_img", qemu_img_version_}}},
       {"verified",
        {{"at", base::format_time(now)}, {"images", "qemu-img check"}, {"checksums", "sha256"}}}};

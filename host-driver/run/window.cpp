@@ -2,6 +2,7 @@
 #include "run/window.h"
 
 #include "qga/fsfreeze.h"
+#include "run/channel.h"
 
 namespace holdfast::host::run {
 
@@ -33,7 +34,7 @@ Result<void> rescue(const config::Settings& settings, std::optional<qga::Agent>&
   // Time for this as well; if the guardian is gone, there is all the more reason to go on.
   const Millis time = settings.thaw_timeout * kRescueTimes;
   (void)guardian.arm(time + kMargin);
-  return qga::thaw_for_sure(agent, settings.agent, Deadline::in(time));
+  return qga::thaw_for_sure(agent, agent_endpoint(settings), Deadline::in(time));
 }
 
 void take(const config::Settings& settings, snapshot::Strategy& strategy, WindowOutcome& outcome) {

@@ -187,6 +187,8 @@ class FakeQga:
     def _guest_sync_delimited(self, arguments):
         return {"return": arguments["id"]}
 
+    _guest_sync = _guest_sync_delimited  # what libvirt sends before each command
+
     def _guest_ping(self, _):
         return {"return": {}}
 

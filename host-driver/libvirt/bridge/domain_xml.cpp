@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+#include "bridge/domain_xml.h"
+
+#include <libxml/parser.h>
+#include <libxml/tree.h>
+
+#include <memory>
+#include <string_view>
+
+#include "base/text.h"
+
+namespace holdfast::host::libvirt {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+namespace {
+
+constexpr std::size_t kDeepestChain = 32;
+
+struct DocumentFree {
+  void operator()(xmlDocPtr document) const { xmlFreeDoc(document); }
+};
+struct TextFree {
+  void operator()(xmlChar* text) const { xmlFree(text); }
+};
+using XmlText = std::unique_ptr<xmlChar, TextFree>;
+
+const xmlChar* as_xml(const char* text) {
+  return reinterpret_cast<const xmlChar*>(text);  // NOLINT: libxml2's bytes are unsigned
+}
+
+std::string as_text(const xmlChar* text) {
+  return text == nullptr ? std::string()
+                         : std::string(reinterpret_cast<const char*>(text));  // NOLINT: the same
+}
+
+bool is_element(const xmlNode* node, const char* name) {
+  return node->type == XML_ELEMENT_NODE && xmlStrEqual(node->name, as_xml(name)) != 0;
+}
+
+xmlNodePtr child_of(const xmlNode* node, const char* name) {
+  if (node == nullptr) return nullptr;
+  for (xmlNodePtr child = node->children; child != nullptr; child = child->next) {
+    if (is_element(child, name)) return child;
+  }
+  return nullptr;
+}
+
+std::string attribute_of(const xmlNode* node, const char* name) {
+  if (node == nullptr) return {};
+  const XmlText text(xmlGetProp(node, as_xml(name)));
+  return as_text(text.get());
+}
+
+std::string content_of(const xmlNode* node) {
+  if (node == nullptr) return {};
+  const XmlText text(xmlNodeGetContent(node));
+  return std::string(base::trimmed(as_text(text.get())));
+}
+
+std::string in_quotes(const std::string& text) {
+  return "'" + base::printable(text, 200) + "'";
+}
+
+// One image; `holder` is <disk> or <backingStore>. What is wrong with it, or nothing.
+std::string read_layer(const xmlNode* holder, const std::string& format, XmlDisk& disk) {
+  const std::string type = attribute_of(holder, "type");
+  const xmlNode* const source = child_of(holder, "source");
+  if (type != "file") {
+    return "its source is of type " + in_quotes(type) + ", and only files can be backed up";
+  }
+  for (const char* part : {"encryption", "slices", "reservations", "cookies"}) {
+    if (child_of(source, part) != nullptr || child_of(holder, part) != nullptr) {
+      return "its source has " + in_quotes(part);
+    }
+  }
+  const std::string path = attribute_of(source, "file");
+  if (!path.starts_with('/')) return "its source " + in_quotes(path) + " is no absolute path";
+  if (format.empty()) return "its format is not given";
+  if (format != "raw" && format != "qcow2") {
+    return "its format " + in_quotes(format) + " is neither raw nor qcow2";
+  }
+  disk.chain.push_back({path, format});
+  return {};
+}
+
+std::string read_chain(const xmlNode* disk_node, XmlDisk& disk) {
+  const xmlNode* holder = disk_node;
+  std::string format = attribute_of(child_of(disk_node, "driver"), "type");
+  while (disk.chain.size() < kDeepestChain) {
+    if (std::string problem = read_layer(holder, format, disk); !problem.empty()) return problem;
+    const xmlNode* const below = child_of(holder, "backingStore");
+    if (below == nullptr && format == "qcow2") {
+      return "libvirt does not say what is below " + in_quotes(disk.chain.back().path);
+    }
+    // An empty element: the chain ends here.
+    if (below == nullptr || child_of(below, "source") == nullptr) return {};
+    holder = below;
+    format = attribute_of(child_of(holder, "format"), "type");
+  }
+  return "its chain is longer than " + std::to_string(kDeepestChain) + " images";
+}
+
+std::string reason_to_skip(const xmlNode* node) {
+  const std::string device = attribute_of(node, "device");
+  if (device == "cdrom" || device == "floppy") return "removable";
+  if (child_of(node, "readonly") != nullptr) return "read-only";
+  if (child_of(node, "transient") != nullptr) return "transient";
+  if (child_of(node, "source") == nullptr) return "empty";
+  return {};
+}
+
+XmlDisk read_disk(const xmlNode* node) {
+  XmlDisk disk;
+  disk.target = attribute_of(child_of(node, "target"), "dev");
+  disk.alias = attribute_of(child_of(node, "alias"), "name");
+  disk.cache = attribute_of(child_of(node, "driver"), "cache");
+  const xmlNode* const mirror = child_of(node, "mirror");
+  disk.job = attribute_of(mirror, "job");
+  if (mirror != nullptr && disk.job.empty()) disk.job = "copy";
+  disk.job_ready = attribute_of(mirror, "ready") == "yes";
+  disk.skip = reason_to_skip(node);
+  if (!disk.skip.empty()) return disk;
+  if (child_of(node, "shareable") != nullptr) {
+    disk.problem = "it is shared with other machines";
+    return disk;
+  }
+  disk.problem = read_chain(node, disk);
+  return disk;
+}
+
+}  // namespace
+
+Result<XmlDomain> read_domain_xml(const std::string& xml) {
+  const std::unique_ptr<xmlDoc, DocumentFree> document(
+      xmlReadMemory(xml.data(), static_cast<int>(xml.size()), "domain.xml", nullptr,
+                    XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING));
+  const xmlNode* const root = document ? xmlDocGetRootElement(document.get()) : nullptr;
+  if (root == nullptr || !is_element(root, "domain")) {
+    return Error(ErrorCode::kProtocol, "the definition is no domain");
+  }
+  XmlDomain domain;
+  domain.nvram = content_of(child_of(child_of(root, "os"), "nvram"));
+  const xmlNode* const devices = child_of(root, "devices");
+  domain.has_tpm = child_of(devices, "tpm") != nullptr;
+  if (devices == nullptr) return domain;
+  for (const xmlNode* node = devices->children; node != nullptr; node = node->next) {
+    if (!is_element(node, "disk")) continue;
+    XmlDisk disk = read_disk(node);
+    if (disk.target.empty()) return Error(ErrorCode::kProtocol, "a disk without a target");
+    domain.disks.push_back(std::move(disk));
+  }
+  return domain;
+}
+
+}  // namespace holdfast::host::libvirt

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+#include "run/channel.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/text.h"
+#include "libvirt/domain.h"
+#include "libvirt/overlay_strategy.h"
+#include "snapshot/bitmaps.h"
+#include "snapshot/methods/factory.h"
+#include "snapshot/methods/recovery.h"
+
+namespace holdfast::host::run {
+
+using base::Deadline;
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+namespace {
+
+const std::string& domain_of(const config::Settings& settings) {
+  return settings.domain.empty() ? settings.vm : settings.domain;
+}
+
+// Libvirt counts in whole seconds. Its own limit stands behind ours: it is for the case that nobody
+// waits any more.
+std::string seconds_for(base::Millis time) {
+  return std::to_string(std::chrono::ceil<std::chrono::seconds>(time).count());
+}
+
+wire::Endpoint bridge(const config::Settings& settings, const char* side, base::Millis time) {
+  return {{settings.libvirt_program, side, settings.uri, domain_of(settings), seconds_for(time)},
+          "'" + domain_of(settings) + "' of libvirt '" + base::printable(settings.uri) + "'"};
+}
+
+}  // namespace
+
+bool is_by_libvirt(const config::Settings& settings) {
+  return !settings.uri.empty();
+}
+
+wire::Endpoint monitor_endpoint(const config::Settings& settings) {
+  if (!is_by_libvirt(settings)) return settings.qmp;
+  return bridge(settings, "control", settings.qmp_timeout);
+}
+
+wire::Endpoint agent_endpoint(const config::Settings& settings) {
+  if (!is_by_libvirt(settings)) return settings.agent;
+  return bridge(settings, "agent",
+                std::max({settings.freeze_timeout, settings.thaw_timeout, settings.agent_timeout}));
+}
+
+Result<qmp::BlockGraph> read_graph(const config::Settings& settings, qmp::Client& monitor) {
+  const Deadline deadline = Deadline::in(settings.qmp_timeout);
+  if (!is_by_libvirt(settings)) return qmp::read_block_graph(monitor, deadline);
+  const auto disks = libvirt::read_disks(monitor, deadline);
+  if (!disks) return disks.error();
+  return libvirt::block_graph_of(*disks);
+}
+
+Result<std::unique_ptr<snapshot::Strategy>> make_strategy(const config::Settings& settings,
+                                                          const std::string& method,
+                                                          snapshot::StrategyContext context) {
+  if (!is_by_libvirt(settings)) return snapshot::make_strategy(method, std::move(context));
+  if (method == libvirt::OverlayStrategy::kName) {
+    return std::unique_ptr<snapshot::Strategy>(std::make_unique<libvirt::OverlayStrategy>(
+        std::move(context), libvirt::remote_host(settings.uri)));
+  }
+  return Error(ErrorCode::kConfiguration,
+               "there is no method '" + base::printable(method, 40) + "' for machines of libvirt");
+}
+
+Result<std::vector<std::string>> recover_leftovers(const config::Settings& settings,
+                                                   const snapshot::StrategyContext& context,
+                                                   Deadline deadline, const std::stop_token& stop) {
+  if (!is_by_libvirt(settings)) return snapshot::recover_leftovers(context, deadline, stop);
+  libvirt::OverlayStrategy strategy(context, libvirt::remote_host(settings.uri));
+  return strategy.recover(deadline, stop);
+}
+
+Result<void> keep_bitmaps(const config::Settings& settings, qmp::Client& monitor,
+                          const std::string& tag, const std::string& latest) {
+  if (is_by_libvirt(settings)) return {};
+  return snapshot::keep_bitmaps(monitor, tag, latest, Deadline::in(settings.qmp_timeout));
+}
+
+Result<void> check_running(const config::Settings& settings, qmp::Client& monitor) {
+  if (!is_by_libvirt(settings)) return {};
+  const auto status =
+      monitor.execute("query-status", base::Json::object(), Deadline::in(settings.qmp_timeout));
+  if (!status) return status.error();
+  const std::string state = base::string_member(*status, "status").value_or("");
+  if (state == "running" || state == "paused" || state == "blocked") return {};
+  return Error(ErrorCode::kRefused, "the machine does not run: it is " + base::printable(state, 40))
+      .with_hint("an interrupted run of before is finished once it runs again");
+}
+
+Result<Definition> read_definition(const config::Settings& settings, qmp::Client& monitor) {
+  if (!is_by_libvirt(settings)) return Definition{};
+  auto domain = libvirt::read_domain(monitor, Deadline::in(settings.qmp_timeout));
+  if (!domain) return std::move(domain).error();
+  Definition definition;
+  definition.about = {{"channel", "libvirt"},        {"uri", settings.uri},
+                      {"domain", domain->name},      {"uuid", domain->uuid},
+                      {"libvirt", domain->libvirt},  {"tpm", domain->has_tpm},
+                      {"files", base::Json::array()}};
+  definition.files.push_back(
+      {"domain.xml", "definition for the next start", std::move(domain->inactive_xml), {}});
+  definition.files.push_back(
+      {"domain-running.xml", "definition of the running machine", std::move(domain->live_xml), {}});
+  const std::string remote = libvirt::remote_host(settings.uri);
+  if (!domain->nvram.empty() && (remote.empty() || ::access(domain->nvram.c_str(), R_OK) == 0)) {
+    definition.files.push_back({"nvram.fd", "UEFI variables", {}, domain->nvram});
+  } else if (!domain->nvram.empty()) {
+    definition.lacking.push_back("the UEFI variables are not in the backup: they are on '" +
+                                 base::printable(remote) + "'");
+  }
+  if (domain->has_tpm) {
+    definition.lacking.emplace_back("the state of the TPM is not in the backup");
+  }
+  definition.about["lacking"] = definition.lacking;
+  return definition;
+}
+
+}  // namespace holdfast::host::run

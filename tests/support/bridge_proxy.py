@@ -1,0 +1,70 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""In the place of holdfast-libvirt: passes everything on, and kills the driver at one command.
+
+Told by a JSON file beside it, its own name with ".json": `bridge`, the real program; `command`; `when`:
+"before" it is passed on, "during" it, or "after" its answer has come; `driver`, a file with the pid. It
+kills once, as long as the file `driver` with ".wanted" is there, which it removes.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+
+class Proxy:
+    def __init__(self):
+        with open(__file__ + ".json", encoding="utf-8") as file:
+            self.told = json.load(file)
+        self.real = subprocess.Popen([self.told["bridge"], *sys.argv[1:]], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE)
+        self.awaited = threading.Event()
+
+    def kill(self):
+        limit = time.monotonic() + 10
+        while time.monotonic() < limit:
+            try:
+                with open(self.told["driver"], encoding="ascii") as file:
+                    pid = int(file.read())
+                # before the guardian's own program comes along
+                os.unlink(self.told["driver"] + ".wanted")
+                os.kill(pid, signal.SIGKILL)
+                return
+            except (OSError, ValueError):
+                time.sleep(0.02)
+
+    def answers(self):
+        for line in self.real.stdout:
+            if self.awaited.is_set() and b'"event"' not in line:
+                self.awaited.clear()
+                self.kill()
+            try:
+                os.write(1, line)
+            except OSError:
+                return
+
+    def run(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_IGN)
+        threading.Thread(target=self.answers, daemon=True).start()
+        for line in sys.stdin.buffer:
+            meant = b'"' + self.told["command"].encode() + b'"' in line
+            meant = meant and os.path.exists(self.told["driver"] + ".wanted")
+            if meant and self.told["when"] == "before":
+                self.kill()
+                break
+            if meant and self.told["when"] == "after":
+                self.awaited.set()
+            self.real.stdin.write(line)
+            self.real.stdin.flush()
+            if meant and self.told["when"] == "during":
+                self.kill()
+        self.real.stdin.close()
+        self.real.wait()
+
+
+Proxy().run()

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""A real libvirtd that touches nothing of this machine.
+
+It runs in namespaces of its own: of mounts, with empty directories wherever it keeps anything; of
+processes, so that every machine it started ends with it; of the network, so that it finds none. What
+it shares with the test is the test's directory, with its socket and the images.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+PROGRAMS = ("libvirtd", "virsh", "unshare", "mount")
+PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+
+# libvirtd is started again whenever it ends, as a service manager does.
+SCRIPT = """\
+set -e
+for place in /run /var/lib /var/cache /var/log /etc/libvirt; do mount -t tmpfs tmpfs "$place"; done
+cp "$1"/qemu.conf /etc/libvirt/
+for file in passwd group; do mount --bind "$1/$file" "/etc/$file"; done
+set +e
+while :; do libvirtd -f "$1"/libvirtd.conf; echo "libvirtd ended with $?"; sleep 0.2; done
+"""
+
+LIBVIRTD_CONF = """\
+unix_sock_dir = "{directory}"
+unix_sock_rw_perms = "0700"
+auth_unix_rw = "none"
+auth_unix_ro = "none"
+log_outputs = "1:file:{directory}/libvirtd.log"
+log_filters = "3:remote 4:event 3:util 1:qemu.qemu_agent 2:qemu"
+"""
+
+# The user that Debian's package makes; libvirtd wants it to exist, though it uses root here.
+USERS = {"passwd": "libvirt-qemu:x:64055:64055::/nonexistent:/usr/sbin/nologin\n",
+         "group": "libvirt-qemu:x:64055:\nkvm:x:64056:\n"}
+
+QEMU_CONF = """\
+user = "root"
+group = "root"
+security_driver = "none"
+dynamic_ownership = 0
+remember_owner = 0
+cgroup_controllers = []
+namespaces = []
+stdio_handler = "file"
+"""
+
+
+def missing():
+    """Why it cannot be had here; None if it can."""
+    if os.geteuid() != 0:
+        return "a libvirtd of its own needs root"
+    for program in PROGRAMS:
+        if shutil.which(program, path=PATH) is None:
+            return f"'{program}' is not installed"
+    return None
+
+
+PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent():
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+class LibvirtDaemon:
+    def __init__(self, directory):
+        self.directory = directory
+        os.mkdir(directory)
+        self.socket = os.path.join(directory, "libvirt-sock")
+        self.uri = f"qemu+unix:///system?socket={self.socket}"
+        for name, text in (("libvirtd.conf", LIBVIRTD_CONF), ("qemu.conf", QEMU_CONF)):
+            with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+                file.write(text.format(directory=directory))
+        for name, line in USERS.items():
+            with open(f"/etc/{name}", encoding="utf-8") as file:
+                known = file.read()
+            with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+                file.write(known if "libvirt-qemu:" in known else known + line)
+        self.output = open(os.path.join(directory, "output.log"), "wb")
+        self.process = subprocess.Popen(
+            ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child=KILL", "--mount-proc",
+             "--propagation", "private", "sh", "-c", SCRIPT, "sh", directory],
+            stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output,
+            env={**os.environ, "PATH": PATH}, preexec_fn=_end_with_parent)
+
+    def wait(self, seconds=60):
+        """Until it answers."""
+        limit = time.monotonic() + seconds
+        while True:
+            done = self.virsh("version", check=False)
+            if done.returncode == 0:
+                return self
+            if time.monotonic() > limit or self.process.poll() is not None:
+                raise RuntimeError(f"libvirtd does not answer: {done.stderr}\n{self.log()}")
+            time.sleep(0.1)
+
+    def log(self):
+        with open(self.output.name, encoding="utf-8", errors="replace") as file:
+            return file.read()[-3000:]
+
+    def virsh(self, *arguments, check=True, timeout=60):
+        done = subprocess.run(["virsh", "-q", "-c", self.uri, *arguments], capture_output=True,
+                              text=True, stdin=subprocess.DEVNULL, timeout=timeout, check=False)
+        if check and done.returncode != 0:
+            raise RuntimeError(f"virsh {arguments[0]}: {done.stderr}")
+        return done
+
+    def pid(self):
+        """Of libvirtd itself, as this machine counts."""
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children",
+                  encoding="ascii") as file:
+            shell = file.read().split()[0]
+        with open(f"/proc/{shell}/task/{shell}/children", encoding="ascii") as file:
+            for child in file.read().split():
+                with open(f"/proc/{child}/comm", encoding="ascii") as name:
+                    if name.read().strip() == "libvirtd":
+                        return int(child)
+        raise RuntimeError("libvirtd does not run")
+
+    def signal(self, number):
+        os.kill(self.pid(), number)
+
+    def restart(self):
+        before = self.pid()
+        os.kill(before, signal.SIGKILL)
+        limit = time.monotonic() + 30
+        while time.monotonic() < limit:
+            try:
+                if self.pid() != before:
+                    return self.wait()
+            except (RuntimeError, OSError):
+                pass
+            time.sleep(0.05)
+        raise RuntimeError("libvirtd did not come back")
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait(30)
+        self.output.close()
