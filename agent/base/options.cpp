@@ -87,6 +87,9 @@ std::string joined(const std::vector<std::string>& words) {
 
 Result<std::vector<Setting>> read_settings(const std::string& path) {
   auto text = read_file(path, kFileLimit);
+  if (!text && text.error().code() == ErrorCode::kTooLarge) {
+    return Error(ErrorCode::kConfiguration, text.error().message());
+  }
   if (!text) return std::move(text).error();
   return parse_settings(*text, path);
 }

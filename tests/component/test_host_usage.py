@@ -161,14 +161,15 @@ class Usage(Harmless, unittest.TestCase):
     def test_a_configuration_that_cannot_be_read(self):
         path = f"{self.root}/etc/host.conf"
 
-        def failing():
+        def failing(status):
             ended = run_measured([self.program, "list", f"--config-directory={self.root}/etc"])
-            return self.assert_ended(ended, (1,))
+            return self.assert_ended(ended, (status,))
+        # What is too large is wrong, and not merely out of reach.
         self.configure("host.conf", "# x\n" * 500000)
-        self.assertIn(f"'{path}': larger than 1 MiB", failing())
+        self.assertIn(f"'{path}': larger than 1 MiB", failing(2))
         os.unlink(path)
         os.mkdir(path)
-        self.assertIn(f"'{path}': Is a directory", failing())
+        self.assertIn(f"'{path}': Is a directory", failing(1))
 
 
 if __name__ == "__main__":

@@ -159,5 +159,14 @@ TEST(ReadSettings, NamesTheFileThatCannotBeRead) {
   EXPECT_EQ(settings->front().origin, path + ":1");
 }
 
+TEST(ReadSettings, TakesAFileThatIsTooLargeForAWrongOne) {
+  const support::TemporaryDirectory directory;
+  const std::string path = directory.file("agent.conf");
+  ASSERT_TRUE(write_file(path, std::string((1U << 20U) + 1, '#'), 0644, Durable::kNo));
+  EXPECT_EQ(read_settings(path).error().code(), ErrorCode::kConfiguration);
+  EXPECT_EQ(read_settings(path).error().text(),
+            "unable to read '" + path + "': larger than 1 MiB");
+}
+
 }  // namespace
 }  // namespace holdfast::base
