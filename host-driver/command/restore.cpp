@@ -13,6 +13,7 @@
 #include "command/backup_check.h"
 #include "command/chosen_disks.h"
 #include "command/commands.h"
+#include "command/fresh_files.h"
 #include "repository/paths.h"
 #include "repository/use.h"
 #include "ui/progress_bar.h"
@@ -77,9 +78,6 @@ Result<int> restore(const Invocation& invocation, Environment& environment) {
   if (!disks) return disks.error();
   const auto use = repository::Use::of(*repository, *backup, *disks);
   if (!use) return use.error();
-  if (auto made = repository::ensure_directories(invocation.to); !made) {
-    return std::move(made).error();
-  }
   const auto target_of = [&](const DiskEntry& disk) {
     return invocation.to + "/" + disk.name + "." + invocation.format;
   };
@@ -93,15 +91,24 @@ Result<int> restore(const Invocation& invocation, Environment& environment) {
   const auto showing = [&](const std::string& doing) {
     return [&bar, label = vm + ": " + doing](double percent) { bar.update(label, percent); };
   };
-  Json written = Json::array();
+  // All of them before the first is written: a disk that is of no use is told early.
+  std::vector<std::vector<image::Layer>> stored;
   for (const DiskEntry& disk : *disks) {
-    auto stored = check.check_disk(*backup, disk, showing("verifying " + disk.name));
-    if (!stored) return std::move(stored).error();
+    auto sound = check.check_disk(*backup, disk, showing("verifying " + disk.name));
+    if (!sound) return std::move(sound).error();
+    stored.push_back(std::move(*sound));
+  }
+  auto fresh = FreshFiles::in(invocation.to);
+  if (!fresh) return std::move(fresh).error();
+  Json written = Json::array();
+  for (std::size_t i = 0; i < disks->size(); ++i) {
+    const DiskEntry& disk = (*disks)[i];
     const std::string target = target_of(disk);
-    auto done = write_image(*stored, target, invocation.format, images,
+    auto done = write_image(stored[i], target, invocation.format, images,
                             Deadline::in(settings->copy_timeout), environment.stop,
                             showing("writing " + disk.name));
     if (!done) return std::move(done).error();
+    if (auto added = fresh->add(target); !added) return std::move(added).error();
     written.push_back({{"disk", disk.name},
                        {"path", target},
                        {"format", invocation.format},
@@ -110,6 +117,7 @@ Result<int> restore(const Invocation& invocation, Environment& environment) {
   if (auto flushed = repository::flush_directory(invocation.to); !flushed) {
     return std::move(flushed).error();
   }
+  fresh->keep();
   bar.clear();
   if (invocation.json) {
     std::cout << base::to_document(

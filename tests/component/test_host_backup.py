@@ -194,7 +194,36 @@ class HostRestore(HostCase):
         line = self.failing(self.run_host("verify", VM))
         self.assertIn("checksum", line)
         self.assertIn("checksum", self.failing(self.restore()))
-        self.assertNotIn("data.qcow2", os.listdir(self.path("out")))
+        self.assertFalse(os.path.exists(self.path("out")))
+
+    def test_one_that_fails_takes_away_what_it_has_made_and_nothing_else(self):
+        script = self.qemu_img(("convert", 'case "$*" in *sys.qcow2*) echo "no luck" >&2; exit 1;; '
+                                           'esac; touch "$0.written"'))
+
+        def failing(directory):
+            said = self.failing(self.run_host("restore", VM, "latest", "--to", self.path(directory),
+                                              qemu_img=script))
+            self.assertIn("no luck", said)
+            # The first disk had been written.
+            os.unlink(f"{script}.written")
+        failing("new/and/newer")
+        self.assertFalse(os.path.exists(self.path("new")))
+        os.mkdir(self.path("old"))
+        failing("old")
+        self.assertEqual(os.listdir(self.path("old")), [])
+        with open(self.path("old/notes"), "w", encoding="utf-8"):
+            pass
+        failing("old")
+        self.assertEqual(os.listdir(self.path("old")), ["notes"])
+        failing("old/new")
+        self.assertEqual(os.listdir(self.path("old")), ["notes"])
+        # What came to stand there meanwhile is somebody else's.
+        script = self.qemu_img(("convert", 'case "$*" in *sys.qcow2*) d=$(dirname "$0")/newest; '
+                                           'rm "$d/data.qcow2"; echo mine >"$d/data.qcow2"; '
+                                           'echo "no luck" >&2; exit 1;; esac; touch "$0.written"'))
+        failing("newest")
+        with open(self.path("newest/data.qcow2"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), "mine\n")
 
     def test_an_image_that_refers_to_a_file_of_the_host_is_refused(self):
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", "/etc/passwd", "-F",
