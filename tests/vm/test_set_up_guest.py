@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""holdfastctl doctor and drill in a booted guest: a right set-up is clean, and each break is found."""
+"""A booted guest that the packages have set up, and no more: holdfastctl's doctor finds it clean, and
+each break; a drill disturbs nothing; a host with nothing but our package and the README backs it up.
+"""
 
 import contextlib
 import json
 import os
+import re
+import subprocess
 import unittest
 
-from lab import claims, scenario, testing
+from lab import cache, chroot, claims, loopfs, packages, readme, scenario, testing
 
-WORK = os.path.join(testing.BUILD, "vm-doctor")
+WORK = os.path.join(testing.BUILD, "vm-set-up")
 LAB = None
 
 NO_HOOK = "/etc/systemd/system/qemu-guest-agent.service.d/own.conf"
@@ -110,5 +114,63 @@ class Drill(unittest.TestCase):
         self.assertEqual(after, before)
 
 
+class FirstBackup(unittest.TestCase):
+    """From a Debian root without anything of ours to a backup, by what the README says alone."""
+
+    def setUp(self):
+        deb = packages.ours()["holdfast-host"]
+        needed = {name.strip() for name in packages.field(deb, "Recommends").split(",")}
+        base = chroot.Base(chroot.base_tar(packages.dependencies_of([deb]) | needed))
+        self.addCleanup(base.close)
+        self.root = chroot.Chroot(base)
+        self.addCleanup(self.root.close)
+        self.root.add_package(deb)
+        self.root.mount_kernel()
+        # Images lie where the guest's QEMU has them, its sockets where the README has them.
+        for path in (LAB.directory, cache.directory()):
+            os.makedirs(self.root.path(path))
+            subprocess.run(["mount", "--rbind", path, self.root.path(path)], check=True, timeout=30)
+        os.makedirs(self.root.path("/run/vm"))
+        for path, name in ((LAB.guest.qmp_path, "shop.qmp"), (LAB.guest.agent_path, "shop.qga")):
+            inside = self.root.path("/run/vm/" + name)
+            with open(inside, "wb"):
+                pass
+            subprocess.run(["mount", "--bind", path, inside], check=True, timeout=30)
+
+    def follow(self, command, status=0):
+        ended, output = self.root.run(["sh", "-c", f"cd /packages && {command}"], check=False,
+                                      timeout=300)
+        self.assertEqual(ended, status, f"{command}\n{output}")
+        return output
+
+    def test_the_readme_leads_from_a_clean_root_to_one_that_can_be_restored(self):
+        chapter = readme.Chapter("On a host")
+        self.follow("! command -v holdfast")
+        self.follow(chapter.command("apt-get install"))
+        first = self.follow(chapter.command("holdfast backup shop --qmp"))
+        self.assertRegex(first, r"^shop: \S+: application, window \d+ ms, 2 disks, ")
+        for path, text in chapter.files().items():
+            os.makedirs(os.path.dirname(self.root.path(path)), exist_ok=True)
+            self.root.write(path, text)
+        self.follow(chapter.command("holdfast doctor"))
+        enable = chapter.command("systemctl enable --now ").split()[-1]
+        subprocess.run(["systemctl", f"--root={self.root.root}", "enable", enable], check=True,
+                       timeout=60, capture_output=True)
+        self.assertIn(f"{enable} is enabled", self.follow("holdfast doctor shop"))
+        second = self.follow(chapter.command("holdfast backup shop"))
+        self.follow(chapter.command("holdfast verify"))
+        self.follow(chapter.command("holdfast restore"))
+        newest = re.match(r"shop: (\S+):", second).group(1)
+        self.assertIn(newest, self.follow("holdfast list shop"))
+        restored = os.listdir(self.root.path("/srv/restored"))
+        self.assertEqual(len([name for name in restored if name.endswith(".qcow2")]), 2, restored)
+        self.assertEqual(LAB.attached_overlays(), [])
+
+
 if __name__ == "__main__":
+    for module in (loopfs, chroot):
+        reason = module.missing()
+        if reason:
+            testing.skip_all(reason)
+    loopfs.enter_namespace()
     testing.main()
