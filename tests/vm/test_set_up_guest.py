@@ -148,7 +148,7 @@ class FirstBackup(unittest.TestCase):
         self.follow("! command -v holdfast")
         self.follow(chapter.command("apt-get install"))
         first = self.follow(chapter.command("holdfast backup shop --qmp"))
-        self.assertRegex(first, r"^shop: \S+: application, window \d+ ms, 2 disks, ")
+        self.assertRegex(first, r"(?m)^shop: \S+: application, window \d+ ms, 2 disks, ")
         for path, text in chapter.files().items():
             os.makedirs(os.path.dirname(self.root.path(path)), exist_ok=True)
             self.root.write(path, text)
@@ -160,7 +160,7 @@ class FirstBackup(unittest.TestCase):
         second = self.follow(chapter.command("holdfast backup shop"))
         self.follow(chapter.command("holdfast verify"))
         self.follow(chapter.command("holdfast restore"))
-        newest = re.match(r"shop: (\S+):", second).group(1)
+        newest = re.search(r"(?m)^shop: (\S+):", second).group(1)
         self.assertIn(newest, self.follow("holdfast list shop"))
         restored = os.listdir(self.root.path("/srv/restored"))
         self.assertEqual(len([name for name in restored if name.endswith(".qcow2")]), 2, restored)
