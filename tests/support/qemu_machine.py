@@ -65,6 +65,7 @@ class Machine:
                        "sys": (os.path.join(directory, "sys.qcow2"), "qcow2")}
         self.qmp = os.path.join(directory, "qmp.sock")
         self.process = None
+        self.user = None  # who QEMU runs as; as this process by default
         self.monitor = None
         self.golden = os.path.join(directory, "golden.qcow2")
         for path, kind, below in ((self.images["data"][0], "raw", ()),
@@ -89,7 +90,8 @@ class Machine:
              "-device", "virtio-blk-pci,drive=sysnode,id=sys",
              "-qmp", f"unix:{self.qmp},server=on,wait=off",
              "-qmp", f"unix:{own},server=on,wait=off"] + self.extra,
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd=self.directory)
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd=self.directory,
+            user=self.user, group=self.user, extra_groups=None if self.user is None else [])
         limit = time.monotonic() + 30
         while True:
             try:
