@@ -72,10 +72,14 @@ void print_resources(const Json& record) {
 }
 
 void print_disks(const repository::Manifest& manifest) {
-  std::vector<ui::Row> rows{{"  DISK", "FILE", "SIZE", "STORED", "SHA-256"}};
-  for (const repository::DiskEntry& disk : manifest.disks) {
+  std::vector<ui::Row> rows{{"  DISK", "FILE", "SIZE", "STORED", "COMPRESSED", "SHA-256"}};
+  // In the manifest's own order.
+  const Json& entries = member(manifest.document, "disks");
+  for (std::size_t i = 0; i < manifest.disks.size(); ++i) {
+    const repository::DiskEntry& disk = manifest.disks[i];
     rows.push_back({"  " + disk.name, disk.file, base::format_bytes(disk.virtual_size),
-                    base::format_bytes(disk.bytes), disk.sha256.substr(0, 16) + "…"});
+                    base::format_bytes(disk.bytes), shown(member(entries[i], "compression")),
+                    disk.sha256.substr(0, 16) + "…"});
   }
   std::cout << "\n" << ui::format_table(rows);
 }

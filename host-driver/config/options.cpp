@@ -86,6 +86,7 @@ OptionTable common_options() {
        .help = "copy no more than this per second; default: no limit",
        .least = 64 * kKiB,
        .most = kTiB},
+      choice("compress", "zstd", {"none", "zstd"}, "how the copies are compressed"),
       choice("require", "filesystem", levels, "below this level the run fails"),
       choice("prefer", "application", levels, "below this level the exit status is 3"),
       duration("freeze-timeout", "30s", {kSecond, kHour}, "how long the guest may take to freeze"),

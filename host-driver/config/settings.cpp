@@ -81,6 +81,7 @@ Settings typed(const std::string& vm, const Options& options) {
   settings.incremental = options.flag("incremental");
   settings.full_every = static_cast<int>(options.integer("full-every"));
   settings.rate_limit = options.has("rate-limit") ? options.size("rate-limit") : 0;
+  settings.compress = options.text("compress");
   settings.require = options.text("require");
   settings.prefer = options.text("prefer");
   settings.freeze_timeout = options.duration("freeze-timeout");

@@ -33,6 +33,7 @@ struct Settings {
   bool incremental = false;
   int full_every = 1;
   std::int64_t rate_limit = 0;  // of copies, in bytes per second; 0: none
+  std::string compress;         // "none", "zstd"
   std::string require;
   std::string prefer;
   base::Millis freeze_timeout{0};

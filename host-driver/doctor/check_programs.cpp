@@ -43,10 +43,20 @@ Finding look_at_qemu_img(const Patient& patient) {
   return {Level::kOk, kArea, "qemu-img", "qemu-img " + *version};
 }
 
+void look_at_compression(const Patient& patient, Findings& findings) {
+  if (patient.settings.compress == name_of(image::Compression::kNone)) return;
+  image::QemuImg images(patient.processes, patient.settings.qemu_img);
+  images.compress(image::Compression::kZstd);
+  const auto able = images.check_compression(Deadline::in(patient.settings.qmp_timeout));
+  if (able || able.error().code() == base::ErrorCode::kNotFound) return;
+  findings.push_back(problem(kArea, "qemu-img-compression", able.error(), able.error().hint()));
+}
+
 }  // namespace
 
 Findings check_programs(const Patient& patient) {
   Findings findings{look_at_qemu_img(patient)};
+  look_at_compression(patient, findings);
   const auto outcome =
       patient.processes.run({.argv = {patient.settings.qemu_storage_daemon, "--version"},
                              .deadline = Deadline::in(patient.settings.qmp_timeout)});

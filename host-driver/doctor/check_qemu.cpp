@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "doctor/doctor.h"
 #include "qmp/jobs.h"
+#include "qmp/schema.h"
 
 namespace holdfast::host::doctor {
 
@@ -125,6 +126,11 @@ Findings check_qemu(Patient& patient) {
                         "QEMU probes the format of '" + base::printable(drive, 200) +
                             "': a guest that writes another header changes what it is taken for",
                         "give format=raw or format=qcow2 with -drive"});
+  }
+  if (settings.compress != "none") {
+    const auto able = qmp::require_compression(*monitor, settings.compress, deadline());
+    if (!able)
+      findings.push_back(problem(kArea, "qemu-compression", able.error(), able.error().hint()));
   }
   auto graph = qmp::read_block_graph(*monitor, deadline());
   if (graph) {

@@ -21,6 +21,8 @@ namespace {
 
 constexpr std::uint32_t kMagic = 0x514649FB;  // "QFI\xfb"
 constexpr std::uint64_t kExternalDataFile = 1U << 2U;
+constexpr std::uint64_t kOtherCompression = 1U << 3U;
+constexpr std::size_t kCompressionAt = 104;
 constexpr std::size_t kHeaderSize = 104;  // of version 3, without what a length beyond it adds
 constexpr std::uint32_t kEndOfExtensions = 0;
 constexpr std::uint32_t kBackingFormat = 0xE2792ACA;
@@ -136,13 +138,19 @@ Result<Qcow2Header> read_header(const std::string& path) {
                        name_at + name_length > cluster || !file->has(name_at, name_length))) {
     return broken;
   }
+  CompressionType compression = CompressionType::kZlib;
+  if ((file->number(72, 8) & kOtherCompression) != 0) {
+    // No other one is known yet (QEMU: docs/interop/qcow2.txt).
+    if (length <= kCompressionAt || file->number(kCompressionAt, 1) != 1) return broken;
+    compression = CompressionType::kZstd;
+  }
   // The extensions end where the name begins, or with the cluster: QEMU looks no further.
   const auto extensions = read_extensions(*file, length, name_at != 0 ? name_at : cluster);
   if (!extensions) return broken;
   if (extensions->data_file) return names_another(quoted);
   return Qcow2Header{file->number(24, 8),
                      name_at != 0 ? file->text(name_at, name_length) : std::string(),
-                     extensions->backing_format};
+                     extensions->backing_format, compression};
 }
 
 Result<Qcow2Header> read_standalone_header(const std::string& path) {

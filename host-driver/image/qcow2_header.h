@@ -15,11 +15,16 @@
 
 namespace holdfast::host::image {
 
+// As qcow2 has them; zlib is that of every image that does not say another.
+enum class CompressionType { kZlib, kZstd };
+
 struct Qcow2Header {
   std::uint64_t virtual_size = 0;
   // As they stand there, of no use as a path or format before they are compared; empty: none.
   std::string backing_file;
   std::string backing_format;
+  // Of the clusters that are compressed, if there are any.
+  CompressionType compression = CompressionType::kZlib;
 };
 
 // Whatever backing file it names. An external data file is refused.

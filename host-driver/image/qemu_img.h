@@ -12,8 +12,11 @@
 #include <functional>
 #include <stop_token>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/process_runner.h"
+#include "image/compression.h"
 
 namespace holdfast::host::image {
 
@@ -31,6 +34,12 @@ class QemuImg {
   // What convert() reads and writes, in bytes per second; 0: as fast as it goes.
   void limit_rate(std::int64_t bytes) { rate_limit_ = bytes; }
 
+  // What create() and create_increment() make ready for, and convert() does to a qcow2 image.
+  void compress(Compression compression) { compression_ = compression; }
+  [[nodiscard]] Compression compression() const { return compression_; }
+  // Can this qemu-img do so? kUnsupported if not. Leaves nothing on any disk.
+  [[nodiscard]] base::Result<void> check_compression(base::Deadline deadline);
+
   // An empty qcow2 image that stands for itself.
   [[nodiscard]] base::Result<void> create(const std::string& path, std::uint64_t virtual_size,
                                           base::Deadline deadline);
@@ -42,6 +51,13 @@ class QemuImg {
                                                   const std::string& backing_format,
                                                   std::uint64_t virtual_size,
                                                   base::Deadline deadline);
+
+  // The same with a qcow2 image below it, which is named as `reference` and not opened: what a
+  // backup job fills with an increment.
+  [[nodiscard]] base::Result<void> create_increment(const std::string& path,
+                                                    const std::string& reference,
+                                                    std::uint64_t virtual_size,
+                                                    base::Deadline deadline);
 
   // `source` as source_of() says it. Overwrites `target`.
   [[nodiscard]] base::Result<void> convert(const std::string& source, const std::string& target,
@@ -58,10 +74,15 @@ class QemuImg {
 
  private:
   [[nodiscard]] base::Result<std::string> run(base::ProcessSpec spec);
+  [[nodiscard]] base::Result<void> create(std::vector<std::string> options, const std::string& path,
+                                          std::uint64_t virtual_size, base::Deadline deadline);
+  // "compression_type=zstd"; empty if nothing is to be compressed.
+  [[nodiscard]] std::string creation_option() const;
 
   base::ProcessRunner& processes_;
   std::string program_;
   std::int64_t rate_limit_ = 0;
+  Compression compression_ = Compression::kNone;
 };
 
 // The percentage in a piece of `qemu-img convert -p` output: "    (12.34/100%)\r"; the last one

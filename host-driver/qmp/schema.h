@@ -16,4 +16,9 @@ namespace holdfast::host::qmp {
 [[nodiscard]] bool command_takes(Client& client, std::string_view command,
                                  std::string_view argument, base::Deadline deadline);
 
+// Can this QEMU write qcow2 images that are compressed this way ("zlib", "zstd")? kUnsupported if
+// it does not say so.
+[[nodiscard]] base::Result<void> require_compression(Client& client, std::string_view kind,
+                                                     base::Deadline deadline);
+
 }  // namespace holdfast::host::qmp

@@ -71,6 +71,7 @@ class BackupRun {
   // preflight.cpp
   [[nodiscard]] base::Result<void> preflight();
   [[nodiscard]] base::Result<void> take_locks();
+  [[nodiscard]] base::Result<void> check_compression();
   [[nodiscard]] base::Result<void> reach_agent(bool left_by_us);
   [[nodiscard]] base::Result<void> look_at_disks();
   [[nodiscard]] base::Result<void> check_space();

@@ -3,9 +3,11 @@
 // Everything that can be done before the freeze is done here.
 #include "base/text.h"
 #include "qga/fsfreeze.h"
+#include "qmp/schema.h"
 #include "repository/paths.h"
 #include "run/backup_run.h"
 #include "run/state.h"
+#include "snapshot/room.h"
 
 namespace holdfast::host::run {
 
@@ -33,6 +35,7 @@ Result<void> BackupRun::preflight() {
   if (!monitor) return std::move(monitor).error();
   monitor_ = std::move(*monitor);
   if (auto runs = check_running(settings_, *monitor_); !runs) return runs;
+  if (auto able = check_compression(); !able) return able;
 
   auto id = repository::make_backup_id(begin_);
   if (!id) return std::move(id).error();
@@ -109,6 +112,15 @@ Result<void> BackupRun::take_locks() {
   return {};
 }
 
+// Full copies are made by qemu-img, increments and the method `backup` by the machine's own QEMU.
+Result<void> BackupRun::check_compression() {
+  if (settings_.compress == name_of(image::Compression::kNone)) return {};
+  images_.compress(image::Compression::kZstd);
+  if (auto able = images_.check_compression(monitor_time()); !able) return able;
+  if (is_by_libvirt(settings_)) return {};
+  return qmp::require_compression(*monitor_, settings_.compress, monitor_time());
+}
+
 // `left_by_us`: an earlier run of ours was interrupted, so a frozen guest may be its doing.
 Result<void> BackupRun::reach_agent(bool left_by_us) {
   const auto do_without = [&](Error error) -> Result<void> {
@@ -166,7 +178,8 @@ Result<void> BackupRun::look_at_disks() {
 Result<void> BackupRun::check_space() {
   std::uint64_t needed = kSpaceMargin;
   for (std::size_t i = 0; i < graph_.disks.size(); ++i)
-    needed += plan_[i].increment() ? plan_[i].changed : graph_.disks[i].actual_size;
+    needed += plan_[i].increment() ? snapshot::data_of_changes(graph_.disks[i], plan_[i].changed)
+                                   : snapshot::data_of(graph_.disks[i]);
   const auto free = repository::free_space(repository_->path());
   if (!free) return free.error();
   if (*free >= needed) return {};

@@ -2,6 +2,7 @@
 //
 // The manifest of a run: what was done, at which level, on what evidence.
 #include "base/duration.h"
+#include "image/qcow2_header.h"
 #include "qga/fsfreeze.h"
 #include "repository/manifest.h"
 #include "run/backup_run.h"
@@ -53,7 +54,14 @@ Json window_json(const WindowOutcome& window) {
           {"total_ms", milliseconds(window.total)}};
 }
 
-Json disk_json(const CopiedDisk& copied, const std::string& parent) {
+// As the image itself says: it is not every method that compresses, whatever the settings are.
+std::string compression_of(const std::string& path) {
+  const auto header = image::read_header(path);
+  const bool zstd = header && header->compression == image::CompressionType::kZstd;
+  return std::string(name_of(zstd ? image::Compression::kZstd : image::Compression::kNone));
+}
+
+Json disk_json(const CopiedDisk& copied, const std::string& parent, const std::string& directory) {
   const snapshot::DiskPlan& plan = copied.plan;
   const qmp::Disk& disk = copied.disk;
   Json chain = Json::array();
@@ -68,6 +76,7 @@ Json disk_json(const CopiedDisk& copied, const std::string& parent) {
           {"virtual_size", disk.virtual_size},
           {"file", copied.file},
           {"file_format", "qcow2"},
+          {"compression", compression_of(directory + "/" + copied.file)},
           {"backing", plan.increment() ? Json{{"id", parent}} : Json()},
           {"full_because", plan.increment() ? Json() : Json(plan.full_because)},
           {"bytes", copied.bytes},
@@ -83,7 +92,7 @@ Json BackupRun::manifest() const {
   for (const CopiedDisk& copied : copied_) {
     bytes += copied.bytes;
     increment = increment || copied.plan.increment();
-    disks.push_back(disk_json(copied, parent_.id));
+    disks.push_back(disk_json(copied, parent_.id, draft_->directory()));
   }
   Json skipped = Json::array();
   for (const qmp::SkippedDevice& device : graph_.skipped)

@@ -74,6 +74,7 @@ Json CopyJobs::arguments(const CopyJob& job) {
                  {"target", target_node(job)},  {"on-source-error", "report"},
                  {"on-target-error", "report"}, {"speed", job.rate_limit},
                  {"auto-finalize", true},       {"auto-dismiss", false}};
+  if (job.compression != image::Compression::kNone) arguments["compress"] = true;
   if (job.bitmap.empty()) {
     arguments["sync"] = "full";
     return arguments;

@@ -21,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "image/compression.h"
 #include "qmp/client.h"
 
 namespace holdfast::host::snapshot {
@@ -33,6 +34,8 @@ struct CopyJob {
   std::string bitmap;
   // In bytes per second; 0: as fast as it goes.
   std::int64_t rate_limit = 0;
+  // As the target was created for.
+  image::Compression compression = image::Compression::kNone;
 };
 
 // Percent done, 0 to 100.

@@ -200,7 +200,18 @@ class SmallRepository(BackupCase):
                 image.seek(place)
                 image.write(b"7")
         error = self.failing(self.run_host("backup", VM))
-        self.assertIn("unable to make the copy of disk 'data' ready: unable to set aside 68", error)
+        self.assertIn("56 MiB free, 102 MiB may be needed", error)
+        self.assertNotIn("guest-fsfreeze-freeze", [name for _, name in self.agent.commands])
+        self.assertEqual(self.machine.leftovers() + self.machine.bitmaps(), [])
+
+    def test_that_loses_its_room_is_told_before_the_guest_is_touched(self):
+        def fill():
+            self.fill()
+            path = f"{self.repository}/filler"
+            os.truncate(path, os.stat(path).st_size - MIB)
+        self.through_proxy().before["blockdev-add"] = fill
+        error = self.failing(self.run_host("backup", VM))
+        self.assertIn("unable to make the copy of disk 'sys' ready: unable to set aside ", error)
         self.assertIn("No space left on device", error)
         self.assertNotIn("guest-fsfreeze-freeze", [name for _, name in self.agent.commands])
         self.assertEqual(self.machine.leftovers() + self.machine.bitmaps(), [])

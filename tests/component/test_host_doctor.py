@@ -62,6 +62,20 @@ class Doctor(HostCase):
         return {finding["id"]: finding["level"]
                 for finding in self.diagnosis(**settings)["findings"]}
 
+    def test_what_cannot_compress(self):
+        script = self.qemu_img(("create", 'case "$*" in *zstd*) echo "no zstd here" >&2; exit 1;; '
+                                          'esac'))
+        self.assertEqual(self.finding("qemu-img-compression", "problem", qemu_img=script),
+                         "this qemu-img is unable to compress with zstd: unable to run 'qemu-img "
+                         "create': exited with status 1: no zstd here")
+        self.assertNotIn("qemu-img-compression", self.ids(qemu_img=script, compress="none"))
+        self.assertNotIn("qemu-img-compression", self.ids())
+        self.through_proxy().rewrite["query-qmp-schema"] = (
+            lambda answer: answer.replace(b'"zstd"', b'"zst"'))
+        self.assertRegex(self.finding("qemu-compression", "problem"),
+                         r"^QEMU \S+ of this machine is unable to compress with zstd$")
+        self.assertNotIn("qemu-compression", self.ids(compress="none"))
+
     def test_a_healthy_machine_has_no_problem_and_nothing_is_touched(self):
         before = self.snapshot()
         ids = self.ids(keep_last="3", require="application", freeze_timeout="30s",

@@ -481,7 +481,7 @@ class HostFullRepository(HostCase):
             with open(os.path.join(self.repository, "ballast"), "wb") as file:
                 file.write(b"x" * (30 * MIB))
         self.agent.on_freeze = fill
-        line = self.failing(self.run_host("backup", VM))
+        line = self.failing(self.run_host("backup", VM, compress="none"))
         self.assertIn("No space left on device", line)
         self.assertEqual(self.published(), [])
         self.assert_nothing_left()

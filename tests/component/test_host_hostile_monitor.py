@@ -85,14 +85,15 @@ class HostileMonitor(Harmless, unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.root, ignore_errors=True)
         os.mkdir(f"{self.root}/run")
 
-    def check(self, greeting, answer):
+    def check(self, greeting, answer, *words):
         path = f"{self.root}/run/qmp"
         monitor = Monitor(path, greeting, answer)
         try:
             ended = run_measured([
                 self.program, "backup", VM, f"--qmp={path}", "--qmp-timeout=200ms",
                 "--require=crash", f"--repository={self.root}/repository",
-                f"--state-directory={self.root}/state", f"--config-directory={self.root}/etc"])
+                f"--state-directory={self.root}/state", f"--config-directory={self.root}/etc",
+                *words])
         finally:
             monitor.stop()
             os.unlink(path)
@@ -105,7 +106,10 @@ class HostileMonitor(Harmless, unittest.TestCase):
     def test_in_place_of_a_greeting(self):
         for kind, say in INSTEAD.items():
             with self.subTest(kind=kind):
-                self.assertIn("the greeting", self.check(say(None), lambda request: []))
+                # An error in its place is the word of a program that cannot reach QEMU.
+                self.assertRegex(self.check(say(None), lambda request: []),
+                                 "unable to reach QEMU monitor" if kind == "escapes"
+                                 else "the greeting")
 
     def test_when_it_is_asked_for_its_disks(self):
         # Commands of a recovery have a time of their own, which is longer than a test may take.
@@ -119,6 +123,15 @@ class HostileMonitor(Harmless, unittest.TestCase):
             def answer(request, say=say):
                 if request["execute"] in honest:
                     return [line({"return": honest[request["execute"]], "id": request["id"]})]
+                return say(request["id"])
+            with self.subTest(kind=kind):
+                self.check([GREETING], answer, "--compress=none")
+
+    def test_when_it_is_asked_what_it_can(self):
+        for kind, say in INSTEAD.items():
+            def answer(request, say=say):
+                if request["execute"] == "qmp_capabilities":
+                    return [line({"return": {}, "id": request["id"]})]
                 return say(request["id"])
             with self.subTest(kind=kind):
                 self.check([GREETING], answer)

@@ -83,7 +83,7 @@ class Machine:
         self.log = open(os.path.join(self.directory, "qemu.log"), "ab")
         self.process = subprocess.Popen(
             [PROGRAM, "-nodefaults", "-display", "none", "-S", "-machine", "pc,accel=tcg", "-m", "32",
-             "-drive", f"file={raw},format=raw,if=none,id=data",
+             "-drive", f"file={raw},format=raw,if=none,id=data,discard=unmap",
              "-device", "virtio-blk-pci,drive=data,id=d0",
              "-blockdev", json.dumps({"driver": "qcow2", "node-name": "sysnode", "discard": "unmap",
                                       "file": {"driver": "file", "filename": qcow2}}),

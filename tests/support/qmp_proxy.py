@@ -3,8 +3,9 @@
 
 `before[command]` and `after[command]` are functions called when the client's command has come in but
 not gone on, and when QEMU has answered but the client has not heard. One that raises Cut ends the
-connection there. `extra[command]` are arguments that QEMU gets on top of the client's. One client at
-a time, as QEMU has it.
+connection there. `extra[command]` are arguments that QEMU gets on top of the client's, and
+`rewrite[command]` is a function that makes of QEMU's answer, as bytes, what the client gets. One
+client at a time, as QEMU has it.
 """
 
 import json
@@ -24,6 +25,7 @@ class QmpProxy:
         self.before = {}
         self.after = {}
         self.extra = {}
+        self.rewrite = {}
         self.commands = []
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(path)
@@ -106,7 +108,9 @@ class QmpProxy:
             for line in qemu.makefile("rb"):
                 message = json.loads(line)
                 if "return" in message or "error" in message:
-                    self._call(self.after, names.get(message.get("id")))
+                    command = names.get(message.get("id"))
+                    self._call(self.after, command)
+                    line = self.rewrite.get(command, bytes)(line)
                 client.sendall(line)
         except (OSError, Cut, ValueError):
             pass

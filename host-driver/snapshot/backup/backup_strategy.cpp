@@ -4,10 +4,10 @@
 #include "base/text.h"
 #include "qmp/jobs.h"
 #include "qmp/schema.h"
-#include "snapshot/backup/room.h"
 #include "snapshot/bitmaps.h"
 #include "snapshot/names.h"
 #include "snapshot/overlay_files.h"
+#include "snapshot/room.h"
 
 namespace holdfast::host::snapshot {
 
@@ -50,7 +50,7 @@ CopyJob BackupStrategy::copy_job(std::size_t index) const {
   const qmp::Disk& disk = disks_[index];
   return {node_name(context().run, index), disk.node,
           plan_[index].increment() ? bitmap_name(context().tag, parent_.id, disk.name) : "",
-          context().rate_limit};
+          context().rate_limit, context().images.compression()};
 }
 
 Result<void> BackupStrategy::prepare(const std::string& directory, Deadline deadline,
@@ -90,8 +90,8 @@ Result<void> BackupStrategy::make_target(std::size_t index, Deadline deadline) {
   const qmp::Disk& disk = disks_[index];
   const DiskPlan& plan = plan_[index];
   const std::string path = target_path(index);
-  auto made = plan.increment() ? context().images.create_overlay(path, plan.reference, "qcow2",
-                                                                 disk.virtual_size, deadline)
+  auto made = plan.increment() ? context().images.create_increment(path, plan.reference,
+                                                                   disk.virtual_size, deadline)
                                : context().images.create(path, disk.virtual_size, deadline);
   if (!made) return made;
   const std::uint64_t room =

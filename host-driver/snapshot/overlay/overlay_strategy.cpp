@@ -44,7 +44,8 @@ std::string OverlayStrategy::next_bitmap(const qmp::Disk& disk) const {
 CopyJob OverlayStrategy::copy_job(std::size_t index) const {
   const qmp::Disk& disk = disks_[index];
   return {node_name(context().run, index), disk.node,
-          bitmap_name(context().tag, parent_.id, disk.name), context().rate_limit};
+          bitmap_name(context().tag, parent_.id, disk.name), context().rate_limit,
+          context().images.compression()};
 }
 
 Result<void> OverlayStrategy::prepare(const std::string& directory, Deadline deadline,
@@ -108,8 +109,8 @@ Result<void> OverlayStrategy::attach_overlay(std::size_t index, Deadline deadlin
 Result<void> OverlayStrategy::make_target(std::size_t index, Deadline deadline) {
   const qmp::Disk& disk = disks_[index];
   const std::string path = directory_ + "/" + image_file(disk);
-  auto made = context().images.create_overlay(path, plan_[index].reference, "qcow2",
-                                              disk.virtual_size, deadline);
+  auto made =
+      context().images.create_increment(path, plan_[index].reference, disk.virtual_size, deadline);
   if (!made) return made;
   CopyJobs jobs(context().monitor);
   auto attached = jobs.attach(copy_job(index), path, deadline);

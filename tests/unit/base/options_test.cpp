@@ -164,8 +164,7 @@ TEST(ReadSettings, TakesAFileThatIsTooLargeForAWrongOne) {
   const std::string path = directory.file("agent.conf");
   ASSERT_TRUE(write_file(path, std::string((1U << 20U) + 1, '#'), 0644, Durable::kNo));
   EXPECT_EQ(read_settings(path).error().code(), ErrorCode::kConfiguration);
-  EXPECT_EQ(read_settings(path).error().text(),
-            "unable to read '" + path + "': larger than 1 MiB");
+  EXPECT_EQ(read_settings(path).error().text(), "unable to read '" + path + "': larger than 1 MiB");
 }
 
 }  // namespace

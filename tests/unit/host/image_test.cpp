@@ -66,6 +66,47 @@ TEST_F(ImageTest, CreatesAnImageThatStandsForItself) {
             (std::vector<std::string>{"qemu-img", "create", "-q", "-f", "qcow2", "/i", "123"}));
 }
 
+TEST_F(ImageTest, CompressesWhatItIsToldTo) {
+  EXPECT_TRUE(images_.check_compression(soon()));
+  EXPECT_TRUE(runner_.argv.empty());
+  images_.compress(Compression::kZstd);
+  ASSERT_TRUE(images_.create("/i", 123, soon()));
+  EXPECT_EQ(runner_.argv, (std::vector<std::string>{"qemu-img", "create", "-q", "-f", "qcow2", "-o",
+                                                    "compression_type=zstd", "/i", "123"}));
+  ASSERT_TRUE(images_.create_increment("/i", "../x/i", 123, soon()));
+  EXPECT_EQ(runner_.argv, (std::vector<std::string>{"qemu-img", "create", "-q", "-f", "qcow2", "-u",
+                                                    "-b", "../x/i", "-F", "qcow2", "-o",
+                                                    "compression_type=zstd", "/i", "123"}));
+  ASSERT_TRUE(images_.convert("json:{}", "/t", "qcow2", soon(), {}, {}));
+  EXPECT_EQ(runner_.argv,
+            (std::vector<std::string>{"qemu-img", "convert", "-p", "-c", "-W", "-o",
+                                      "compression_type=zstd", "-O", "qcow2", "json:{}", "/t"}));
+  // The overlays that guests write to, and raw images, are not compressed.
+  ASSERT_TRUE(images_.create_overlay("/o", "/b", "raw", 123, soon()));
+  EXPECT_EQ(runner_.argv, (std::vector<std::string>{"qemu-img", "create", "-q", "-f", "qcow2", "-u",
+                                                    "-b", "/b", "-F", "raw", "/o", "123"}));
+  ASSERT_TRUE(images_.convert("json:{}", "/t", "raw", soon(), {}, {}));
+  EXPECT_EQ(runner_.argv,
+            (std::vector<std::string>{"qemu-img", "convert", "-p", "-O", "raw", "json:{}", "/t"}));
+}
+
+TEST_F(ImageTest, SaysThatItCannotCompress) {
+  images_.compress(Compression::kZstd);
+  EXPECT_TRUE(images_.check_compression(soon()));
+  EXPECT_TRUE(runner_.argv.at(7).starts_with("/proc/"));
+  runner_.outcome.status = 1;
+  runner_.outcome.error_output = "qemu-img: Invalid parameter 'zstd'\n";
+  const auto able = images_.check_compression(soon());
+  ASSERT_FALSE(able);
+  EXPECT_EQ(able.error().code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(
+      able.error().one_line(),
+      "this qemu-img is unable to compress with zstd: unable to run 'qemu-img create': exited "
+      "with status 1: qemu-img: Invalid parameter 'zstd' ('compress = none' does without)");
+  runner_.outcome = {ProcessOutcome::Ending::kNotStarted, ENOENT, "", "", false};
+  EXPECT_EQ(images_.check_compression(soon()).error().code(), ErrorCode::kNotFound);
+}
+
 TEST_F(ImageTest, ConvertsNoFasterThanItMay) {
   images_.limit_rate(65536);
   ASSERT_TRUE(images_.convert("json:{}", "/t", "qcow2", soon(), {}, {}));
@@ -163,6 +204,24 @@ TEST_F(ImageTest, AcceptsAnImageThatStandsForItself) {
   const auto read = read_standalone_header(write("x", header("", 1)));
   ASSERT_TRUE(read) << read.error().text();
   EXPECT_EQ(read->virtual_size, 99U);
+}
+
+TEST_F(ImageTest, ReadsHowAnImageIsCompressed) {
+  const auto read = [&](std::uint64_t features, std::uint64_t kind) {
+    std::string bytes = header("", features);
+    bytes.insert(104, std::string(8, '\0'));
+    put(bytes, 100, 4, 112);
+    put(bytes, 104, 1, kind);
+    return read_standalone_header(write("x", bytes));
+  };
+  EXPECT_EQ(read(0, 0)->compression, CompressionType::kZlib);
+  EXPECT_EQ(read(8, 1)->compression, CompressionType::kZstd);
+  for (const std::uint64_t kind : {0U, 2U, 255U}) {
+    ASSERT_FALSE(read(8, kind));
+    EXPECT_EQ(read(8, kind).error().code(), ErrorCode::kCorrupt);
+  }
+  // It says that it has the field, and has it not.
+  EXPECT_FALSE(read_standalone_header(write("x", header("", 8))));
 }
 
 TEST_F(ImageTest, RefusesAnImageThatRefersToAnotherFile) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "snapshot/backup/room.h"
+#include "snapshot/room.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -61,6 +61,18 @@ TEST_F(Room, IsWhatQemuSaysWhereThatIsMoreOrNobodyElseKnows) {
 
 TEST_F(Room, OfAnIncrementIsWhatHasChanged) {
   EXPECT_EQ(room_for_changes(disk({kMiB}, kSize), 65536), 65536 + kMore);
+  EXPECT_EQ(data_of_changes(disk({kMiB}, kSize), 65536), 65536U);
+}
+
+TEST_F(Room, OfAnIncrementIsNoMoreThanTheDiskHolds) {
+  // The guest has discarded nearly all of it, which marks it as changed.
+  EXPECT_EQ(data_of_changes(disk({kMiB, 3 * kMiB}), kSize), 2 * 65536U);
+  EXPECT_EQ(room_for_changes(disk({kMiB, 3 * kMiB}), kSize), 2 * 65536 + kMore);
+  // A block device does not tell what it holds.
+  qmp::Disk device = disk({});
+  device.chain.front().path = "/dev/null";
+  EXPECT_EQ(data_of_changes(device, 5 * kMiB), 5 * kMiB);
+  EXPECT_EQ(data_of_changes(device, 2 * kSize), kSize);
 }
 
 TEST_F(Room, IsSetAsideBeyondTheEndAndGivenBack) {

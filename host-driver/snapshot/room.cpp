@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "snapshot/backup/room.h"
+#include "snapshot/room.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -38,6 +38,13 @@ std::uint64_t clusters_in(int fd, std::uint64_t size) {
   return std::min(clusters * kCluster, size);
 }
 
+// Tables of 8 bytes for each cluster and their reference counts, with all of them in use.
+std::uint64_t with_tables(const qmp::Disk& disk, std::uint64_t data) {
+  return data + disk.virtual_size / 4096 + kSpare;
+}
+
+}  // namespace
+
 std::uint64_t data_of(const qmp::Disk& disk) {
   const std::uint64_t told = std::min(disk.actual_size, disk.virtual_size);
   const qmp::ImageLayer& layer = disk.chain.front();
@@ -48,19 +55,19 @@ std::uint64_t data_of(const qmp::Disk& disk) {
   return std::max(told, clusters_in(fd.get(), disk.virtual_size));
 }
 
-// Tables of 8 bytes for each cluster and their reference counts, with all of them in use.
-std::uint64_t with_tables(const qmp::Disk& disk, std::uint64_t data) {
-  return data + disk.virtual_size / 4096 + kSpare;
+std::uint64_t data_of_changes(const qmp::Disk& disk, std::uint64_t changed) {
+  struct stat status {};
+  const bool tells =
+      ::stat(disk.chain.front().path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+  return std::min(changed, tells ? data_of(disk) : disk.virtual_size);
 }
-
-}  // namespace
 
 std::uint64_t room_for(const qmp::Disk& disk) {
   return with_tables(disk, data_of(disk));
 }
 
 std::uint64_t room_for_changes(const qmp::Disk& disk, std::uint64_t changed) {
-  return with_tables(disk, std::min(changed, disk.virtual_size));
+  return with_tables(disk, data_of_changes(disk, changed));
 }
 
 Result<void> reserve_room(const std::string& path, std::uint64_t bytes) {

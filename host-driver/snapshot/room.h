@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+//
+// Room for a copy: how much it may need, and taken before the guest depends on it. While a backup
+// job runs, a write of the guest first has its old data written to the copy; up to QEMU 10.0, where
+// the copy's filesystem is full by then, it is the guest's write that fails. What is set aside
+// here, nobody else can use up.
+//
+// Threads: plain functions. Errors: kNoSpace; a filesystem that cannot set room aside is none.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "qmp/block_graph.h"
+
+namespace holdfast::host::snapshot {
+
+// How much of the disk holds data, in whole clusters of a copy, as far as its images tell: holes
+// cost a copy nothing. As if nothing could be compressed.
+[[nodiscard]] std::uint64_t data_of(const qmp::Disk& disk);
+// Of what has changed: the guest may as well have discarded it, which costs nothing either.
+[[nodiscard]] std::uint64_t data_of_changes(const qmp::Disk& disk, std::uint64_t changed);
+
+// How large a qcow2 copy can become: of all that the disk holds (a block device does not tell), or
+// of what has changed. With some to spare for what the guest writes until the
+// instant.
+[[nodiscard]] std::uint64_t room_for(const qmp::Disk& disk);
+[[nodiscard]] std::uint64_t room_for_changes(const qmp::Disk& disk, std::uint64_t changed);
+
+// Beyond the end of the file, which stays where it is.
+[[nodiscard]] base::Result<void> reserve_room(const std::string& path, std::uint64_t bytes);
+// Gives back what was not needed.
+[[nodiscard]] base::Result<void> release_room(const std::string& path);
+
+}  // namespace holdfast::host::snapshot
