@@ -18,6 +18,7 @@ namespace po = boost::program_options;
 using base::Error;
 using base::ErrorCode;
 using base::OptionSpec;
+using base::OptionTable;
 using base::OptionType;
 using base::Result;
 
@@ -107,6 +108,29 @@ std::vector<std::string> verbs_in(const std::string& help) {
   return verbs;
 }
 
+// A bare "--trim" is "--trim yes"; any other word behind it is another word.
+std::vector<std::string> with_trim_said(const std::vector<std::string>& words) {
+  const OptionTable table = config::all_options();
+  const auto spec = std::find_if(table.begin(), table.end(), [](const OptionSpec& candidate) {
+    return candidate.name == "trim";
+  });
+  std::vector<std::string> said;
+  for (auto word = words.begin(); word != words.end(); ++word) {
+    if (*word == "--") {
+      said.insert(said.end(), word, words.end());
+      break;
+    }
+    said.push_back(*word);
+    if (*word != "--trim") continue;
+    const auto next = word + 1;
+    const bool has_value =
+        next != words.end() &&
+        std::find(spec->choices.begin(), spec->choices.end(), *next) != spec->choices.end();
+    if (!has_value) said.emplace_back("yes");
+  }
+  return said;
+}
+
 Error usage(const std::string& problem) {
   return Error(ErrorCode::kUsage, problem).with_hint("holdfast --help");
 }
@@ -167,7 +191,7 @@ Result<Invocation> parse_command_line(const std::vector<std::string>& words) {
   po::variables_map values;
   try {
     po::store(
-        po::command_line_parser(words)
+        po::command_line_parser(with_trim_said(words))
             .options(all)
             .positional(positional)
             .style(po::command_line_style::unix_style & ~po::command_line_style::allow_guessing)

@@ -53,6 +53,10 @@ std::string summary_of(const RunReport& report) {
   const std::size_t disks = manifest.at("disks").size();
   const Json& copy = manifest.at("copy");
   const std::size_t removed = manifest.contains("removed") ? manifest["removed"].size() : 0;
+  const Json none = Json::object();
+  const Json& trim =
+      manifest.contains("trim") && manifest["trim"].is_object() ? manifest["trim"] : none;
+  const std::uint64_t trimmed = trim.value("bytes", std::uint64_t{0});
   return report.vm + ": " + manifest.at("id").get<std::string>() + ": " +
          manifest.at("level").get<std::string>() +
          (manifest.value("kind", "full") == "increment" ? ", increment" : "") + ", window " +
@@ -60,6 +64,7 @@ std::string summary_of(const RunReport& report) {
          std::to_string(disks) + (disks == 1 ? " disk, " : " disks, ") +
          base::format_bytes(copy.at("bytes").get<std::uint64_t>()) + " in " +
          rounded(copy.at("duration_ms").get<double>() / 1000, 1) + " s" +
+         (trimmed == 0 ? "" : ", " + base::format_bytes(trimmed) + " trimmed") +
          (removed == 0 ? "" : ", " + std::to_string(removed) + " older removed");
 }
 

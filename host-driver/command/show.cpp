@@ -97,6 +97,22 @@ void print_chain(const repository::Manifest& manifest, const Chain& chain) {
   }
 }
 
+void print_trim(const Json& trim) {
+  if (!trim.is_object()) return;
+  std::cout << "Trimmed    " << shown(member(trim, "bytes")) << " bytes in "
+            << shown(member(trim, "duration_ms")) << " ms\n";
+  if (const Json& error = member(trim, "error"); !error.is_null()) {
+    std::cout << "             " << shown(error) << "\n";
+  }
+  const Json& paths = member(trim, "paths");
+  if (!paths.is_array()) return;
+  for (const Json& path : paths) {
+    const Json& error = member(path, "error");
+    std::cout << "             " << shown(member(path, "path")) << ": "
+              << shown(error.is_null() ? member(path, "bytes") : error) << "\n";
+  }
+}
+
 void print_backup(const repository::Backup& backup, const Chain& chain) {
   const Json& document = backup.manifest.document;
   const Json& evidence = member(document, "evidence");
@@ -119,6 +135,7 @@ void print_backup(const repository::Backup& backup, const Chain& chain) {
             << "Method     " << shown(member(document, "method")) << ", "
             << (backup.manifest.parent().empty() ? "full" : "increment") << "; QEMU "
             << shown(member(member(document, "qemu"), "version")) << "\n";
+  print_trim(member(document, "trim"));
   print_chain(backup.manifest, chain);
   if (backup.is_protected) std::cout << "Protected  yes\n";
   std::cout << "Directory  " << base::printable(backup.directory) << "\n";

@@ -87,6 +87,8 @@ OptionTable common_options() {
        .least = 64 * kKiB,
        .most = kTiB},
       choice("compress", "zstd", {"none", "zstd"}, "how the copies are compressed"),
+      choice("trim", "no", {"no", "yes", "require"}, "guest-fstrim before the freeze"),
+      duration("trim-timeout", "10min", {kSecond, 24 * kHour}, "how long guest-fstrim may take"),
       choice("require", "filesystem", levels, "below this level the run fails"),
       choice("prefer", "application", levels, "below this level the exit status is 3"),
       duration("freeze-timeout", "30s", {kSecond, kHour}, "how long the guest may take to freeze"),

@@ -82,6 +82,8 @@ Settings typed(const std::string& vm, const Options& options) {
   settings.full_every = static_cast<int>(options.integer("full-every"));
   settings.rate_limit = options.has("rate-limit") ? options.size("rate-limit") : 0;
   settings.compress = options.text("compress");
+  settings.trim = options.text("trim");
+  settings.trim_timeout = options.duration("trim-timeout");
   settings.require = options.text("require");
   settings.prefer = options.text("prefer");
   settings.freeze_timeout = options.duration("freeze-timeout");

@@ -34,6 +34,8 @@ struct Settings {
   int full_every = 1;
   std::int64_t rate_limit = 0;  // of copies, in bytes per second; 0: none
   std::string compress;         // "none", "zstd"
+  std::string trim;             // "no", "yes", "require"
+  base::Millis trim_timeout{0};
   std::string require;
   std::string prefer;
   base::Millis freeze_timeout{0};

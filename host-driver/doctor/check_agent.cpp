@@ -25,6 +25,7 @@ constexpr const char* kControlSocket = "/run/holdfast/control.sock";
 
 constexpr std::array<std::string_view, 3> kToFreeze{"guest-fsfreeze-freeze",
                                                     "guest-fsfreeze-status", "guest-fsfreeze-thaw"};
+constexpr std::array<std::string_view, 1> kToTrim{"guest-fstrim"};
 constexpr std::array<std::string_view, 3> kForProof{"guest-file-open", "guest-file-read",
                                                     "guest-file-close"};
 
@@ -91,6 +92,13 @@ class Examination {
                ": the guest's freeze record cannot be fetched, and level application not be "
                "reached",
            "in the guest: allow these in the configuration of qemu-ga"});
+    }
+    const std::string trim = missing_of(info, kToTrim);
+    const std::string& wanted = patient_.settings.trim;
+    if (wanted != "no" && !trim.empty()) {
+      add({wanted == "require" ? Level::kProblem : Level::kWarning, kArea, "fstrim-disabled",
+           "qemu-ga " + version + " does not allow " + trim + ": nothing will be trimmed",
+           "in the guest: allow it in the configuration of qemu-ga, or 'trim = no'"});
     }
     if (frozen.empty() && proof.empty()) {
       add({Level::kOk, kArea, "answers",

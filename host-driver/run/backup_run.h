@@ -75,6 +75,9 @@ class BackupRun {
   [[nodiscard]] base::Result<void> reach_agent(bool left_by_us);
   [[nodiscard]] base::Result<void> look_at_disks();
   [[nodiscard]] base::Result<void> check_space();
+  // trim.cpp
+  [[nodiscard]] base::Result<void> trim();
+  [[nodiscard]] base::Result<void> wait_for_agent();
   // increment.cpp
   void find_parent(const std::string& id);
   [[nodiscard]] snapshot::Parent parent_in(const repository::Backup& latest) const;
@@ -131,6 +134,8 @@ class BackupRun {
   Evidence evidence_;
   Verdict verdict_;
   std::vector<CopiedDisk> copied_;
+  // As in the manifest; null: not asked for.
+  base::Json trim_;
   base::WallTime begin_;
   base::MonoTime copy_begin_;
   base::MonoTime copy_end_;

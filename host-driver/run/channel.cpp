@@ -51,7 +51,8 @@ wire::Endpoint monitor_endpoint(const config::Settings& settings) {
 wire::Endpoint agent_endpoint(const config::Settings& settings) {
   if (!is_by_libvirt(settings)) return settings.agent;
   return bridge(settings, "agent",
-                std::max({settings.freeze_timeout, settings.thaw_timeout, settings.agent_timeout}));
+                std::max({settings.freeze_timeout, settings.thaw_timeout, settings.agent_timeout,
+                          settings.trim == "no" ? base::Millis(0) : settings.trim_timeout}));
 }
 
 Result<qmp::BlockGraph> read_graph(const config::Settings& settings, qmp::Client& monitor) {

@@ -72,6 +72,8 @@ Result<void> BackupRun::preflight() {
     if (auto ready = request_.before_it_begins(*id); !ready) return ready;
     if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
   }
+  // What it frees need not be copied, nor is room wanted for it.
+  if (auto trimmed = trim(); !trimmed) return trimmed;
   if (auto looked = look_at_disks(); !looked) return looked;
   find_parent(*id);
   keep_bitmaps(settings_.incremental ? latest_id_ : std::string());

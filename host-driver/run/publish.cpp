@@ -111,6 +111,7 @@ Json BackupRun::manifest() const {
       {"required", settings_.require},
       {"preferred", settings_.prefer},
       {"evidence", evidence_json(evidence_, verdict_)},
+      {"trim", trim_},
       {"window", window_json(evidence_.window)},
       {"copy", {{"duration_ms", milliseconds(copy_end_ - copy_begin_)}, {"bytes", bytes}}},
       {"disks", std::move(disks)},

@@ -15,6 +15,7 @@ from lab import testing
 
 ALLOWED = ("guest-fsfreeze-freeze", "guest-fsfreeze-status", "guest-fsfreeze-thaw",
            "guest-file-open", "guest-file-read", "guest-file-close")
+TRIM = "guest-fstrim"
 DAEMON, SOCKET = "/usr/sbin/holdfastd", "/run/holdfast/control.sock"
 
 
@@ -34,7 +35,7 @@ class Doctor(HostCase):
 
     def allow(self, *names):
         commands = [{"name": name, "enabled": name in names, "success-response": True}
-                    for name in ALLOWED]
+                    for name in (*ALLOWED, TRIM)]
         self.agent.behaviours["guest-info"] = (
             lambda *_: {"return": {"version": "7.2.22", "supported_commands": commands}})
 
@@ -75,6 +76,14 @@ class Doctor(HostCase):
         self.assertRegex(self.finding("qemu-compression", "problem"),
                          r"^QEMU \S+ of this machine is unable to compress with zstd$")
         self.assertNotIn("qemu-compression", self.ids(compress="none"))
+
+    def test_an_agent_that_may_not_trim(self):
+        self.assertNotIn("fstrim-disabled", self.ids())
+        self.assertIn("does not allow guest-fstrim", self.finding("fstrim-disabled", "warning",
+                                                                  trim="yes"))
+        self.finding("fstrim-disabled", "problem", trim="require")
+        self.allow(*ALLOWED, TRIM)
+        self.assertNotIn("fstrim-disabled", self.ids(trim="require"))
 
     def test_a_healthy_machine_has_no_problem_and_nothing_is_touched(self):
         before = self.snapshot()

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The guest agent's side of its channel (wire/line_channel.h, qga/agent.h, qga/fsfreeze.h,
-// qga/base64.h): the input is all that the guest will ever say. The random number of a
-// synchronisation is 1, then 2, and so on, so that an input can answer it.
+// qga/base64.h, qga/fstrim.h): the input is all that the guest will ever say. The random number of
+// a synchronisation is 1, then 2, and so on, so that an input can answer it.
 #include <sys/random.h>
 
 #include "base/text.h"
@@ -10,6 +10,7 @@
 #include "qga/agent.h"
 #include "qga/base64.h"
 #include "qga/fsfreeze.h"
+#include "qga/fstrim.h"
 #include "wired.h"
 
 namespace {
@@ -121,12 +122,34 @@ void check_base64(std::string_view text) {
   require(bytes->size() == text.size() / 4 * 3 - padding, "three bytes for every four");
 }
 
+void check_trim(std::string_view text) {
+  const auto answer = base::parse_json(text);
+  if (!answer) return;
+  const auto report = qga::parse_trim(*answer);
+  if (!report) {
+    require(report.error().code() == ErrorCode::kProtocol, "it is no report");
+    require_told(report.error());
+    return;
+  }
+  require(report->paths.size() <= qga::kMostTrimmedPaths, "a report is short");
+  std::uint64_t sum = 0;
+  for (const qga::TrimmedPath& trimmed : report->paths) {
+    require(is_one_safe_line(trimmed.path) && is_one_safe_line(trimmed.error), "it can be shown");
+    require(trimmed.bytes.has_value() == trimmed.error.empty(), "either bytes or an error");
+    const std::uint64_t bytes = trimmed.bytes.value_or(0);
+    require(sum + bytes >= sum, "the sum does not overflow");
+    sum += bytes;
+  }
+  require(sum == report->bytes, "the sum is one");
+}
+
 }  // namespace
 
 void check(std::string_view input) {
   static Speaker speaker;
   next_number = 1;
   check_base64(input.substr(0, input.find('\n')));
+  check_trim(input.substr(0, input.find('\n')));
   speaker.say(input);
   auto agent = qga::Agent::connect(speaker.path(), deadline());
   require(agent.has_value(), "an agent");

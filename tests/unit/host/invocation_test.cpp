@@ -53,6 +53,27 @@ TEST(Invocation, SaysOneSpecificThing) {
   }
 }
 
+TEST(Invocation, TakesABareTrimForYes) {
+  const auto value = [](const std::vector<std::string>& words) {
+    const auto invocation = parse_command_line(words);
+    EXPECT_TRUE(invocation) << invocation.error().text();
+    if (!invocation || invocation->overrides.size() != 1) return std::string("none");
+    EXPECT_EQ(invocation->overrides[0].key, "trim");
+    EXPECT_EQ(invocation->arguments, (std::vector<std::string>{"web1"}));
+    return invocation->overrides[0].value;
+  };
+  EXPECT_EQ(value({"backup", "web1", "--trim"}), "yes");
+  EXPECT_EQ(value({"backup", "--trim", "web1"}), "yes");
+  EXPECT_EQ(value({"backup", "--trim", "no", "web1"}), "no");
+  EXPECT_EQ(value({"backup", "web1", "--trim=require"}), "require");
+  EXPECT_EQ(value({"backup", "web1", "--trim", "--json"}), "yes");
+  EXPECT_EQ(value({"backup", "web1"}), "none");
+  // Not an option behind "--".
+  const auto name = parse_command_line({"list", "--", "--trim"});
+  ASSERT_TRUE(name);
+  EXPECT_EQ(name->arguments, (std::vector<std::string>{"--trim"}));
+}
+
 TEST(Invocation, TakesJobsForTheKeyParallel) {
   const auto invocation = parse_command_line({"backup", "--all", "-j", "5"});
   ASSERT_TRUE(invocation) << invocation.error().text();
