@@ -181,7 +181,7 @@ Result<void> BackupRun::check_space() {
   std::uint64_t needed = kSpaceMargin;
   for (std::size_t i = 0; i < graph_.disks.size(); ++i)
     needed += plan_[i].increment() ? snapshot::data_of_changes(graph_.disks[i], plan_[i].changed)
-                                   : snapshot::data_of(graph_.disks[i]);
+                                   : graph_.disks[i].actual_size;
   const auto free = repository::free_space(repository_->path());
   if (!free) return free.error();
   if (*free >= needed) return {};

@@ -200,7 +200,8 @@ class SmallRepository(BackupCase):
                 image.seek(place)
                 image.write(b"7")
         error = self.failing(self.run_host("backup", VM))
-        self.assertIn("56 MiB free, 102 MiB may be needed", error)
+        self.assertIn("unable to make the copy of disk 'data' ready: unable to set aside 68", error)
+        self.assertIn("No space left on device", error)
         self.assertNotIn("guest-fsfreeze-freeze", [name for _, name in self.agent.commands])
         self.assertEqual(self.machine.leftovers() + self.machine.bitmaps(), [])
 
