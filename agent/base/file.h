@@ -26,6 +26,10 @@ enum class Durable { kNo, kYes };
 [[nodiscard]] Result<void> write_file(const std::string& path, std::string_view content,
                                       mode_t mode, Durable durable);
 
+// Removes the temporary files of write_file() calls for `path` that were killed, and tries no more
+// than that. Only for who keeps others from writing it meanwhile.
+void discard_unfinished(const std::string& path);
+
 // Refuses a file that holds a secret and that group or others may read or write, or that belongs
 // to somebody who is neither root nor the calling user.
 [[nodiscard]] Result<void> require_private(const std::string& path);

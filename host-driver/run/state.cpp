@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "run/state.h"
 
+#include "base/file.h"
 #include "repository/paths.h"
 
 namespace holdfast::host::run {
@@ -16,8 +17,11 @@ Result<repository::Lock> lock_machine(const config::Settings& settings) {
   if (auto made = repository::ensure_directories(settings.state_directory); !made) {
     return std::move(made).error();
   }
-  return repository::Lock::acquire(settings.state_directory + "/" + settings.vm + ".lock",
-                                   "'" + settings.vm + "'");
+  auto lock = repository::Lock::acquire(settings.state_directory + "/" + settings.vm + ".lock",
+                                        "'" + settings.vm + "'");
+  // Of a run that was killed while it wrote: nobody else does now.
+  if (lock) base::discard_unfinished(journal_path(settings));
+  return lock;
 }
 
 }  // namespace holdfast::host::run

@@ -5,6 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <string>
+
 #include "support/temporary_directory.h"
 
 namespace holdfast::base {
@@ -61,6 +64,20 @@ TEST_F(File, OntoADirectoryCannotBeWrittenAndLeavesNothing) {
   ASSERT_EQ(::mkdir(path_.c_str(), 0700), 0);
   EXPECT_FALSE(write_file(path_, "x", 0600, Durable::kNo));
   EXPECT_EQ(directory_.entries(), 1U);
+}
+
+TEST_F(File, WhoseWriterWasKilledLeavesNothingThatIsNotDiscarded) {
+  const std::array<std::string, 5> others{path_ + ".lock", path_ + ".a-cdef", path_ + ".abcdefg",
+                                          directory_.file("other.abcdef"), path_};
+  for (const std::string& other : others)
+    ASSERT_TRUE(write_file(other, "x", 0600, Durable::kNo));
+  for (const char* random : {".abcdef", ".A1b2C3"})
+    ASSERT_TRUE(write_file(path_ + random, "half", 0600, Durable::kNo));
+  discard_unfinished(path_);
+  EXPECT_EQ(directory_.entries(), others.size());
+  for (const std::string& other : others)
+    EXPECT_TRUE(read_file(other, 10)) << other;
+  discard_unfinished(directory_.file("no/file"));
 }
 
 TEST_F(File, WithASecretMustBeItsOwnersAlone) {
