@@ -66,6 +66,7 @@ Result<std::vector<std::string>> recover_one(const config::Settings& settings,
   if (!repository) return repository.error();
   // The bitmaps of runs that were not published.
   const auto latest = repository->find(settings.vm, "latest");
+  if (auto there = repository->still_there(); !there) return std::move(there).error();
   if (latest || latest.error().code() == base::ErrorCode::kNotFound) {
     const auto kept = run::keep_bitmaps(settings, *monitor, repository->tag(),
                                         latest ? latest->manifest.id : std::string());

@@ -162,8 +162,16 @@ Result<std::string> Repository::vm_directory(const std::string& vm) const {
   return directory;
 }
 
+Result<void> Repository::still_there() const {
+  const auto now = open(path_);
+  if (now && now->tag_ == tag_) return {};
+  return Error(ErrorCode::kNotFound, "the repository " + in_quotes(path_) + " is gone")
+      .with_hint("is its filesystem still mounted?");
+}
+
 Result<std::string> Repository::make_vm_directory(const std::string& vm) const {
   if (auto named = check_vm_name(vm); !named) return std::move(named).error();
+  if (auto there = still_there(); !there) return std::move(there).error();
   const std::string directory = path_ + "/" + vm;
   if (auto made = ensure_directory(directory); !made) return std::move(made).error();
   return directory;

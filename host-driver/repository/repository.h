@@ -48,7 +48,10 @@ class Repository {
   // Eight hexadecimal digits that tell this repository from others: they stand in the names of the
   // dirty bitmaps whose increments go here.
   [[nodiscard]] const std::string& tag() const { return tag_; }
-  // The machine's directory; made on request.
+  // kNotFound if another directory has come into its place, such as the one that its filesystem
+  // was mounted on: what was not found here since open() may be there all the same.
+  [[nodiscard]] base::Result<void> still_there() const;
+  // The machine's directory; made on request, as long as the repository is still there.
   [[nodiscard]] base::Result<std::string> vm_directory(const std::string& vm) const;
   [[nodiscard]] base::Result<std::string> make_vm_directory(const std::string& vm) const;
 

@@ -76,6 +76,8 @@ Result<void> BackupRun::preflight() {
   if (auto trimmed = trim(); !trimmed) return trimmed;
   if (auto looked = look_at_disks(); !looked) return looked;
   find_parent(*id);
+  // Else the bitmaps of a backup that is merely out of sight would go.
+  if (auto there = repository_->still_there(); !there) return there;
   keep_bitmaps(settings_.incremental ? latest_id_ : std::string());
   auto plan = (*strategy)->check(graph_, parent_);
   if (!plan) return std::move(plan).error();

@@ -120,6 +120,25 @@ TEST_F(RepositoryTest, IsOneAndTheSameForAllWhoMakeItAtOnce) {
   }
 }
 
+TEST_F(RepositoryTest, IsGoneWhereAnotherDirectoryHasComeIntoItsPlace) {
+  EXPECT_TRUE(repository_->still_there());
+  const std::string away = directory_.file("away");
+  std::filesystem::rename(path_, away);
+  const auto expect_gone = [&] {
+    const auto there = repository_->still_there();
+    ASSERT_FALSE(there);
+    EXPECT_EQ(there.error().one_line(),
+              "the repository '" + path_ + "' is gone (is its filesystem still mounted?)");
+    EXPECT_EQ(repository_->make_vm_directory("web2").error().code(), ErrorCode::kNotFound);
+  };
+  expect_gone();
+  std::filesystem::create_directory(path_);
+  expect_gone();
+  EXPECT_TRUE(std::filesystem::is_empty(path_));
+  ASSERT_TRUE(Repository::open_or_create(path_));
+  expect_gone();
+}
+
 TEST_F(RepositoryTest, IsMadeInFullAfterAMakerHasDied) {
   const std::string path = directory_.file("half");
   std::filesystem::create_directory(path);
