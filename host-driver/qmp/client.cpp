@@ -50,6 +50,7 @@ Result<void> Client::greet(Deadline deadline, const std::stop_token& stop) {
   auto greeting = receive(deadline, stop);
   if (!greeting) {
     Error error = named("the greeting", std::move(greeting).error());
+    if (error.code() == ErrorCode::kCancelled) return error;
     return std::move(error).with_hint(
         "QEMU serves one client per monitor: is another one connected?");
   }
