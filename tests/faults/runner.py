@@ -1,61 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""Runs cases, several side by side: each worker is a process with a mount namespace, filesystems,
-servers and a service of its own, and takes one batch after the other. A case mostly waits - for a
-database, a time-out, a disk - so that more of them go at once than there are processors.
+"""Runs cases, several side by side: each worker is a process with a mount namespace, and worlds -
+filesystems, servers, machines - of its own, and takes one batch after the other. A case mostly
+waits - for a database, a time-out, a disk - so that more of them go at once than there are
+processors.
 
 What bounds how many is the time of the cases themselves: their limits are real ones.
 """
 
 import concurrent.futures
-import itertools
 import multiprocessing
 import os
-import shutil
+import subprocess
 import sys
-import tempfile
 import time
 
-from faults import kinds
-from faults.rig import Rig
 from lab import agent_rig, loopfs, servers
 
-# A batch has a server of its own, which takes as long to make as some cases.
-BATCH = 30
-
-
-class World:
-    """What the cases of one kind share: filesystems, the server, and a rig per layout."""
-
-    def __init__(self, kind):
-        self.directory = tempfile.mkdtemp(prefix="hf-kind-")
-        os.chmod(self.directory, 0o755)
-        self.data = loopfs.LoopFilesystem(768)
-        self.state = loopfs.LoopFilesystem(16)
-        maker = kinds.ALL[kind]
-        self.kind = (maker(self.directory, self.data) if maker.on_disk else maker(self.directory))
-        self.rig = None
-
-    def rig_for(self, layout):
-        if self.rig is not None and self.rig.layout != layout:
-            self.drop_rig()
-        if self.rig is None:
-            self.rig = Rig(self.kind, self.data, self.state, self.directory, layout)
-            self.rig.start()
-        return self.rig
-
-    def drop_rig(self):
-        if self.rig is not None:
-            for one in (self.data, self.state):
-                one.thaw()
-            self.rig.close()
-            self.rig = None
-
-    def close(self):
-        self.drop_rig()
-        self.kind.close()
-        for one in (self.data, self.state):
-            one.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
+UNABLE = (TimeoutError, RuntimeError, OSError, servers.ServerError, subprocess.SubprocessError)
 
 
 def say(text):
@@ -64,69 +25,82 @@ def say(text):
     os.write(sys.stdout.fileno(), text.encode() + b"\n")
 
 
-def batches(cases):
-    """In which servers and rigs are made once each."""
-    for _, group in itertools.groupby(sorted(cases, key=lambda case: (case.kind, case.layout)),
-                                      key=lambda case: case.kind):
-        group = list(group)
-        for begin in range(0, len(group), BATCH):
-            yield group[begin:begin + BATCH]
+class Found:
+    """What a batch came to."""
+
+    def __init__(self):
+        self.violated = []
+        self.longest = {}  # what was measured: (seconds, case)
+
+    def measure(self, what, seconds, case):
+        self.longest[what] = max(self.longest.get(what, (0, "")), (seconds, case))
+
+    def add(self, other):
+        self.violated += other.violated
+        for what, (seconds, case) in other.longest.items():
+            self.measure(what, seconds, case)
 
 
-def run_batch(cases, seed, verbose):
-    """The cases that were violated. All are of one kind."""
-    violated, world = [], None
+def run_batch(campaign, cases, seed, verbose):
+    """They share a world, until one of them is violated: the next one begins anew."""
+    found, world = Found(), None
     for case in cases:
         begin = time.monotonic()
         try:
-            world = world or World(case.kind)
-            rig = world.rig_for(case.layout)
-            rig.make_ready()
+            world = world or campaign.world(case)
+            rig = world.ready(case)
+            rig.seed = seed
             begin = time.monotonic()
             problems = case.run(rig)
-        except (TimeoutError, RuntimeError, OSError, servers.ServerError) as error:
+        except UNABLE as error:
             problems = [f"unable to begin: {type(error).__name__}: {error}"]
         took = time.monotonic() - begin
+        for what, seconds in getattr(case, "measured", {}).items():
+            found.measure(what, seconds, str(case))
         lines = []
         if verbose or problems:
             lines.append(f"{'VIOLATED' if problems else 'ok':8} {case} {took:.1f} s {case.got}")
         if problems:
-            violated.append(str(case))
+            found.violated.append(str(case))
             lines += [f"    {problem}" for problem in problems]
-            lines.append(f"    repeat: tests/faults/run --seed {seed} --only {case}")
-            if os.environ.get("HOLDFAST_KEEP_LOG") and world is not None and world.rig is not None:
-                lines.append(world.rig.log("holdfastd.log")[-4000:])
-            # The next one begins anew.
+            lines.append(f"    repeat: tests/faults/run {campaign.name} --seed {seed} --only {case}")
             if world is not None:
+                if os.environ.get("HOLDFAST_KEEP_LOG"):
+                    lines.append(world.log())
                 world.close()
             world = None
         if lines:
             say("\n".join(lines))
     if world is not None:
         world.close()
-    return violated
+    return found
 
 
-def _begin_worker():
+def _begin_worker(campaign):
     agent_rig.die_with_parent()
     loopfs.enter_namespace()
+    campaign.enter()
 
 
-def run(cases, seed, verbose, jobs):
+def run(campaign, cases, seed, verbose, jobs):
     """How many cases were violated."""
     started = time.monotonic()
-    work = list(batches(cases))
+    work = list(campaign.batches(cases))
+    found = Found()
     if jobs == 1:
         loopfs.enter_namespace()
-        violated = [case for batch in work for case in run_batch(batch, seed, verbose)]
+        campaign.enter()
+        for batch in work:
+            found.add(run_batch(campaign, batch, seed, verbose))
     else:
-        violated = []
         with concurrent.futures.ProcessPoolExecutor(
-                jobs, multiprocessing.get_context("fork"), _begin_worker) as pool:
+                jobs, multiprocessing.get_context("fork"), _begin_worker, (campaign,)) as pool:
             # A worker that dies ends all with BrokenProcessPool, so that no batch can be missed.
-            for found in concurrent.futures.as_completed(
-                    [pool.submit(run_batch, batch, seed, verbose) for batch in work]):
-                violated += found.result()
-    say(f"seed {seed}: {len(cases)} cases, {len(violated)} violations "
+            for done in concurrent.futures.as_completed(
+                    [pool.submit(run_batch, campaign, batch, seed, verbose) for batch in work]):
+                found.add(done.result())
+    for what, (seconds, case) in sorted(found.longest.items()):
+        say(f"longest from {what}: {seconds:.2f} s ({case})")
+    say(f"seed {seed}: {len(cases)} cases, {len(found.violated)} violations "
         f"({time.monotonic() - started:.0f} s, {jobs} at once)")
-    return len(violated)
+    return len(found.violated)

@@ -61,6 +61,7 @@ class Machine:
         self.directory = directory
         self.size = size
         self.extra = list(extra)
+        self.wrapper = ()  # words before QEMU's own: programs that exec it
         self.images = {"data": (os.path.join(directory, "data.raw"), "raw"),
                        "sys": (os.path.join(directory, "sys.qcow2"), "qcow2")}
         self.qmp = os.path.join(directory, "qmp.sock")
@@ -82,7 +83,8 @@ class Machine:
         raw, qcow2 = self.images["data"][0], self.images["sys"][0]
         self.log = open(os.path.join(self.directory, "qemu.log"), "ab")
         self.process = subprocess.Popen(
-            [PROGRAM, "-nodefaults", "-display", "none", "-S", "-machine", "pc,accel=tcg", "-m", "32",
+            [*self.wrapper, PROGRAM, "-nodefaults", "-display", "none", "-S",
+             "-machine", "pc,accel=tcg", "-m", "32",
              "-drive", f"file={raw},format=raw,if=none,id=data,discard=unmap",
              "-device", "virtio-blk-pci,drive=data,id=d0",
              "-blockdev", json.dumps({"driver": "qcow2", "node-name": "sysnode", "discard": "unmap",

@@ -17,7 +17,7 @@ import subprocess
 import threading
 import time
 
-from faults import fs_gate, hook_gate
+from faults.guest import fs_gate, hook_gate
 from faults.board import Board
 from lab.proxy import Proxy
 from lab import agent_rig, qga, testing
@@ -93,7 +93,7 @@ class Rig(agent_rig.Rig):
     def _spawn(self, argv, log, environment=None):
         if argv[0].endswith(("holdfastd", "holdfast-fsd")):
             environment = dict(environment or os.environ,
-                               LD_PRELOAD=testing.built("tests/faults/libclock_jump.so"),
+                               LD_PRELOAD=testing.built("tests/faults/guest/libclock_jump.so"),
                                HOLDFAST_CLOCK_OFFSET=self.path("offset"))
         return super()._spawn(argv, log, environment)
 

@@ -8,10 +8,13 @@ import subprocess
 import sys
 import unittest
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TESTS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, TESTS)
 
-from faults import campaign, faults, kinds, runner, steps
-from faults.case import Case
+from faults import campaign
+from faults.guest import faults, kinds, steps
+from faults.guest.matrix import GUEST, LAYOUTS, World
+from faults.guest.case import Case
 from lab import loopfs, testing
 from lab.fake_database import Lie
 
@@ -77,10 +80,9 @@ class LeftLocked(Sabotage):
 
 class Sensitivity(unittest.TestCase):
     def setUp(self):
-        self.world = runner.World("fake")
+        self.world = World("fake")
         self.addCleanup(self.world.close)
-        self.rig = self.world.rig_for("grouped")
-        self.rig.make_ready()
+        self.rig = self.world.ready(Case("fake", "idle", None, "grouped"))
 
     def violations(self, fault, step):
         return Case("fake", step, fault, "grouped").run(self.rig)
@@ -114,7 +116,7 @@ class Sensitivity(unittest.TestCase):
 
 class Selection(unittest.TestCase):
     def test_has_every_fault_step_and_kind_in_it_whatever_the_seed(self):
-        cases, _ = campaign.matrix()
+        cases, _ = GUEST.matrix()
         for seed in range(20):
             chosen = campaign.choose(cases, 60, random.Random(seed))
             self.assertEqual({case.fault.name for case in chosen}, set(faults.ALL))
@@ -123,15 +125,15 @@ class Selection(unittest.TestCase):
             self.assertEqual(len(set(map(str, chosen))), len(chosen))
 
     def test_and_what_is_left_out_are_the_whole_matrix(self):
-        cases, excluded = campaign.matrix()
+        cases, excluded = GUEST.matrix()
         self.assertEqual(len(cases) + sum(excluded.values()),
-                         len(kinds.ALL) * len(campaign.LAYOUTS) * len(steps.ALL) * len(faults.ALL))
+                         len(kinds.ALL) * len(LAYOUTS) * len(steps.ALL) * len(faults.ALL))
 
 
 class Campaign(unittest.TestCase):
     def test_finds_no_violation(self):
         # A program of its own: workers of this one would share its loop devices.
-        words = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "run"), "--jobs", "3"]
+        words = [os.path.join(TESTS, "faults", "run"), "guest", "--jobs", "3"]
         words += ["--seed", SEED] if SEED != "random" else []
         words += ["--all", "--verbose"] if CASES == "all" else ["--cases", CASES]
         done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -142,7 +144,7 @@ class Campaign(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    reason = campaign.missing()
+    reason = GUEST.missing()
     if reason:
         testing.skip_all(reason)
     loopfs.enter_namespace()

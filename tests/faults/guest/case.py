@@ -15,8 +15,8 @@ import os
 import subprocess
 import time
 
-from faults import faults, steps
-from faults.rig import FREEZE_TIMEOUT, MAX_HOLD, THAW_TIMEOUT
+from faults.guest import faults, steps
+from faults.guest.rig import FREEZE_TIMEOUT, MAX_HOLD, THAW_TIMEOUT
 from lab import qga
 
 # For a busy machine; what is late by more is late.
@@ -30,6 +30,11 @@ class Violation(Exception):
 class Case:
     def __init__(self, kind, step, fault, layout):
         self.kind, self.step, self.fault, self.layout = kind, step, fault, layout
+        self.got = None
+
+    @property
+    def marks(self):
+        return self.kind, self.step, self.fault.name
 
     def __str__(self):
         return f"{self.kind}/{self.step}/{self.fault.name}/{self.layout}"

@@ -22,7 +22,7 @@ fault comes. What each step means for the real resource, which is called `target
 
 import signal
 
-from faults import fs_gate, hook_gate
+from faults.guest import fs_gate, hook_gate
 from lab.agent_rig import await_true
 
 FREEZE = ("idle", "arm", "prepare", "sync", "hold-before", "hold-after", "record", "answer")

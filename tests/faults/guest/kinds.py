@@ -15,7 +15,7 @@ import os
 import signal
 import subprocess
 
-from faults.rig import MAX_HOLD
+from faults.guest.rig import MAX_HOLD
 from lab import redis_servers, servers
 from lab.agent_rig import await_true
 from lab.fake_database import Database

@@ -11,8 +11,8 @@ import os
 import signal
 import threading
 
-from faults import hook_gate, steps
-from faults.rig import MAX_HOLD
+from faults.guest import hook_gate, steps
+from faults.guest.rig import MAX_HOLD
 from lab.fake_database import Lie
 
 KILLED, GONE = 137, None
