@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <utility>
 
 #include "base/json_codec.h"
 #include "base/text.h"
@@ -74,8 +75,8 @@ std::string QemuImg::creation_option() const {
 
 Result<void> QemuImg::create(std::vector<std::string> options, const std::string& path,
                              std::uint64_t virtual_size, Deadline deadline) {
-  std::vector<std::string> words{"create", "-q", "-f", "qcow2"};
-  words.insert(words.end(), options.begin(), options.end());
+  std::vector<std::string> words = std::move(options);
+  words.insert(words.begin(), {"create", "-q", "-f", "qcow2"});
   words.insert(words.end(), {path, std::to_string(virtual_size)});
   auto done = run({.argv = std::move(words), .environment = {}, .deadline = deadline});
   if (!done) return std::move(done).error();
