@@ -42,6 +42,11 @@ Error further_down(const Error& error, const repository::StoredImage& stored) {
   return base::wrap(error, "in backup '" + stored.id + "', on which it stands");
 }
 
+Error wrong_checksum(const std::string& path) {
+  return {ErrorCode::kCorrupt,
+          "the checksum of '" + base::printable(path) + "' is not that of the manifest"};
+}
+
 }  // namespace
 
 Result<std::vector<image::Layer>> look_at_disk(const repository::Repository& repository,
@@ -70,10 +75,7 @@ Result<void> BackupCheck::check_image(const repository::StoredImage& stored,
     }
   });
   if (!digest) return digest.error();
-  if (digest->sha256 != disk.sha256) {
-    return Error(ErrorCode::kCorrupt,
-                 "the checksum of '" + base::printable(path) + "' is not that of the manifest");
-  }
+  if (digest->sha256 != disk.sha256) return wrong_checksum(path);
   return images_.check(path, Deadline::in(timeout_), stop_);
 }
 
@@ -95,6 +97,16 @@ Result<std::vector<image::Layer>> BackupCheck::check_disk(const repository::Back
     layers.push_back({std::move(path), "qcow2"});
   }
   return layers;
+}
+
+Result<void> BackupCheck::check_file(const repository::Backup& backup,
+                                     const repository::FileEntry& file) {
+  const auto path = repository::Repository::file_path(backup.directory, file);
+  if (!path) return path.error();
+  const auto digest = image::digest_file(*path, stop_, {});
+  if (!digest) return digest.error();
+  if (digest->sha256 != file.sha256) return wrong_checksum(*path);
+  return {};
 }
 
 }  // namespace holdfast::host::command

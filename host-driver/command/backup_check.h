@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Are the stored images of a disk what their manifests say, and sound in themselves? Of each image
-// of the chain, before any program opens it: a regular file of the recorded size, a qcow2 header
-// that names the image below and nothing else, the checksum; then qemu-img check of it alone.
+// Are the files of a backup what the manifest says, and the images sound in themselves? Of each
+// image of the chain, before any program opens it: a regular file of the recorded size, a qcow2
+// header that names the image below and nothing else, the checksum; then qemu-img check of it
+// alone.
 //
 // Images that several backups stand on are read once per object.
 //
@@ -38,6 +39,10 @@ class BackupCheck {
   [[nodiscard]] base::Result<std::vector<image::Layer>> check_disk(
       const repository::Backup& backup, const repository::DiskEntry& disk,
       const image::Progress& progress);
+
+  // The same of a file that is no disk.
+  [[nodiscard]] base::Result<void> check_file(const repository::Backup& backup,
+                                              const repository::FileEntry& file);
 
  private:
   [[nodiscard]] base::Result<void> check_image(const repository::StoredImage& stored,

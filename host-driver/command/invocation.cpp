@@ -143,7 +143,8 @@ Result<void> check_backup(const Invocation& invocation) {
   }
   if (count == 1) return {};
   for (const base::Setting& setting : invocation.overrides) {
-    if (setting.key == "qmp" || setting.key == "agent" || setting.key == "domain") {
+    if (setting.key == "qmp" || setting.key == "agent" || setting.key == "domain" ||
+        setting.key == "tpm-state") {
       return usage("--" + setting.key + " is for one machine");
     }
   }

@@ -16,13 +16,6 @@ using repository::Repository;
 
 namespace {
 
-std::uint64_t bytes_of(const Backup& backup) {
-  std::uint64_t bytes = 0;
-  for (const repository::DiskEntry& disk : backup.manifest.disks)
-    bytes += disk.bytes;
-  return bytes;
-}
-
 // A backup, and how many it needs to be restored; nothing if one of them is missing.
 struct Line {
   Backup backup;
@@ -45,7 +38,7 @@ Json summary(const Line& line) {
           {"chain", line.chain ? Json(*line.chain) : Json()},
           {"protected", backup.is_protected},
           {"disks", backup.manifest.disks.size()},
-          {"bytes", bytes_of(backup)},
+          {"bytes", backup.manifest.stored_bytes()},
           {"directory", backup.directory}};
 }
 
@@ -58,7 +51,7 @@ void print_table(const std::vector<Line>& lines, const std::vector<BadBackup>& u
                     std::string(name_of(backup.manifest.level)), kind_of(backup),
                     line.chain ? std::to_string(*line.chain) : "broken",
                     backup.is_protected ? "yes" : "-", std::to_string(backup.manifest.disks.size()),
-                    base::format_bytes(bytes_of(backup))});
+                    base::format_bytes(backup.manifest.stored_bytes())});
   }
   for (const BadBackup& bad : unusable)
     rows.push_back({bad.vm, bad.id, "-", "unusable", "-", "-", "-", "-", "-"});

@@ -14,6 +14,7 @@
 #include "command/chosen_disks.h"
 #include "command/commands.h"
 #include "command/fresh_files.h"
+#include "command/restored_file.h"
 #include "repository/paths.h"
 #include "repository/use.h"
 #include "ui/progress_bar.h"
@@ -26,6 +27,7 @@ using base::ErrorCode;
 using base::Json;
 using base::Result;
 using repository::DiskEntry;
+using repository::FileEntry;
 using repository::Repository;
 
 namespace {
@@ -78,11 +80,22 @@ Result<int> restore(const Invocation& invocation, Environment& environment) {
   if (!disks) return disks.error();
   const auto use = repository::Use::of(*repository, *backup, *disks);
   if (!use) return use.error();
+  // Flash has no format: a machine reads it as it is.
+  const auto format_of = [&](const DiskEntry& disk) {
+    return disk.pflash ? std::string("raw") : invocation.format;
+  };
   const auto target_of = [&](const DiskEntry& disk) {
-    return invocation.to + "/" + disk.name + "." + invocation.format;
+    return invocation.to + "/" + disk.name + "." + (disk.pflash ? "fd" : invocation.format);
   };
   for (const DiskEntry& disk : *disks) {
     if (auto absent = require_absent(target_of(disk)); !absent) return std::move(absent).error();
+  }
+  // Who names disks wants nothing else.
+  std::vector<FileEntry> files;
+  if (invocation.disks.empty()) files = backup->manifest.files;
+  for (const FileEntry& file : files) {
+    auto absent = require_absent(invocation.to + "/" + file.file);
+    if (!absent) return std::move(absent).error();
   }
 
   image::QemuImg images(environment.processes, settings->qemu_img);
@@ -98,21 +111,38 @@ Result<int> restore(const Invocation& invocation, Environment& environment) {
     if (!sound) return std::move(sound).error();
     stored.push_back(std::move(*sound));
   }
+  for (const FileEntry& file : files) {
+    auto sound = check.check_file(*backup, file);
+    if (!sound) {
+      return Error(sound.error().code(), "unable to restore the " + file.what)
+          .with_hint("'--disk NAME' restores disks alone")
+          .caused_by(std::move(sound).error());
+    }
+  }
   auto fresh = FreshFiles::in(invocation.to);
   if (!fresh) return std::move(fresh).error();
   Json written = Json::array();
   for (std::size_t i = 0; i < disks->size(); ++i) {
     const DiskEntry& disk = (*disks)[i];
     const std::string target = target_of(disk);
-    auto done = write_image(stored[i], target, invocation.format, images,
+    auto done = write_image(stored[i], target, format_of(disk), images,
                             Deadline::in(settings->copy_timeout), environment.stop,
                             showing("writing " + disk.name));
     if (!done) return std::move(done).error();
     if (auto added = fresh->add(target); !added) return std::move(added).error();
     written.push_back({{"disk", disk.name},
                        {"path", target},
-                       {"format", invocation.format},
-                       {"virtual_size", disk.virtual_size}});
+                       {"format", format_of(disk)},
+                       {"virtual_size", disk.virtual_size},
+                       {"pflash", disk.pflash ? Json(*disk.pflash) : Json()}});
+  }
+  Json restored = Json::array();
+  for (const FileEntry& file : files) {
+    auto done = restore_file(*backup, file, invocation.to);
+    if (!done) return std::move(done).error();
+    const std::string target = invocation.to + "/" + file.file;
+    if (auto added = fresh->add(target); !added) return std::move(added).error();
+    restored.push_back({{"what", file.what}, {"path", target}});
   }
   if (auto flushed = repository::flush_directory(invocation.to); !flushed) {
     return std::move(flushed).error();
@@ -120,13 +150,23 @@ Result<int> restore(const Invocation& invocation, Environment& environment) {
   fresh->keep();
   bar.clear();
   if (invocation.json) {
-    std::cout << base::to_document(
-        {{"vm", vm}, {"id", backup->manifest.id}, {"images", std::move(written)}});
+    std::cout << base::to_document({{"vm", vm},
+                                    {"id", backup->manifest.id},
+                                    {"images", std::move(written)},
+                                    {"files", std::move(restored)}});
   } else if (!invocation.quiet) {
     std::cout << vm << ": " << backup->manifest.id << ": restored; to boot, in this order:\n";
     for (const Json& image : written) {
       std::cout << "  -drive file=" << base::printable(image.at("path").get<std::string>())
-                << ",format=" << invocation.format << ",if=virtio\n";
+                << ",format=" << image.at("format").get<std::string>()
+                << (image.at("pflash").is_null()
+                        ? ",if=virtio"
+                        : ",if=pflash,unit=" + base::to_line(image.at("pflash")))
+                << "\n";
+    }
+    for (const Json& file : restored) {
+      std::cout << "  " << file.at("what").get<std::string>() << ": "
+                << base::printable(file.at("path").get<std::string>()) << "\n";
     }
   }
   return 0;

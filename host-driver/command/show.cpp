@@ -84,6 +84,16 @@ void print_disks(const repository::Manifest& manifest) {
   std::cout << "\n" << ui::format_table(rows);
 }
 
+void print_files(const repository::Manifest& manifest) {
+  if (manifest.files.empty()) return;
+  std::vector<ui::Row> rows{{"  FILE", "WHAT", "STORED", "SHA-256"}};
+  for (const repository::FileEntry& file : manifest.files) {
+    rows.push_back({"  " + file.file, file.what, base::format_bytes(file.bytes),
+                    file.sha256.substr(0, 16) + "…"});
+  }
+  std::cout << "\n" << ui::format_table(rows);
+}
+
 // The backups that this one needs, or why they are not to be had.
 using Chain = Result<std::vector<std::string>>;
 
@@ -125,6 +135,7 @@ void print_backup(const repository::Backup& backup, const Chain& chain) {
             << shown(member(document, "required")) << ")\n";
   print_list("Because    ", member(evidence, "reasons"));
   print_list("Note       ", member(evidence, "notes"));
+  print_list("Lacking    ", member(member(document, "definition"), "lacking"));
   std::cout << "Window     " << shown(member(window, "total_ms")) << " ms: freeze "
             << shown(member(window, "freeze_call_ms")) << ", transaction "
             << shown(member(window, "transaction_ms")) << ", thaw "
@@ -141,6 +152,7 @@ void print_backup(const repository::Backup& backup, const Chain& chain) {
   std::cout << "Directory  " << base::printable(backup.directory) << "\n";
   print_resources(member(evidence, "guest_record"));
   print_disks(backup.manifest);
+  print_files(backup.manifest);
 }
 
 }  // namespace

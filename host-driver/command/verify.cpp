@@ -36,6 +36,21 @@ Result<std::vector<Backup>> chosen(const Repository& repository, const Invocatio
   return std::move(listing->backups);
 }
 
+// The first thing that is wrong with it.
+Result<void> check_backup(BackupCheck& check, const Backup& backup, ui::ProgressBar& bar) {
+  for (const repository::FileEntry& file : backup.manifest.files) {
+    if (auto sound = check.check_file(backup, file); !sound) return sound;
+  }
+  for (const repository::DiskEntry& disk : backup.manifest.disks) {
+    auto sound = check.check_disk(backup, disk, [&](double percent) {
+      bar.update(backup.manifest.vm + ": verifying " + disk.name, percent);
+    });
+    bar.clear();
+    if (!sound) return std::move(sound).error();
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<int> verify(const Invocation& invocation, Environment& environment) {
@@ -58,18 +73,13 @@ Result<int> verify(const Invocation& invocation, Environment& environment) {
     const auto use = repository::Use::of(*repository, backup, backup.manifest.disks);
     if (!use && use.error().code() != ErrorCode::kCorrupt) return use.error();
     Json result{{"vm", vm}, {"id", backup.manifest.id}, {"ok", true}, {"problem", nullptr}};
-    for (const repository::DiskEntry& disk : backup.manifest.disks) {
-      auto sound = check.check_disk(backup, disk, [&](double percent) {
-        bar.update(vm + ": verifying " + disk.name, percent);
-      });
-      bar.clear();
-      if (sound) continue;
+    auto sound = check_backup(check, backup, bar);
+    if (!sound) {
       if (sound.error().code() == ErrorCode::kCancelled) return std::move(sound).error();
       status = 1;
       result["ok"] = false;
       result["problem"] = sound.error().text();
       complain(base::wrap(std::move(sound).error(), vm + "/" + backup.manifest.id));
-      break;
     }
     if (!invocation.json && !invocation.quiet) {
       std::cout << vm << ": " << backup.manifest.id << ": "

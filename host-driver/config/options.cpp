@@ -134,6 +134,7 @@ OptionTable machine_options() {
       path("agent", std::nullopt, "the guest agent's socket"),
       text("uri", std::nullopt, "libvirt's URI, in place of the two sockets"),
       text("domain", std::nullopt, "the machine's name or UUID there; default: its name here"),
+      path("tpm-state", std::nullopt, "the directory of its TPM's state; default: found"),
   };
 }
 

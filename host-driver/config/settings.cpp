@@ -75,6 +75,7 @@ Settings typed(const std::string& vm, const Options& options) {
   settings.uri = text_or_empty(options, "uri");
   settings.domain = text_or_empty(options, "domain");
   settings.libvirt_program = options.text("libvirt-program");
+  settings.tpm_state = text_or_empty(options, "tpm-state");
   settings.repository = text_or_empty(options, "repository");
   settings.state_directory = options.text("state-directory");
   settings.method = options.text("method");

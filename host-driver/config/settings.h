@@ -27,6 +27,7 @@ struct Settings {
   std::string uri;     // of libvirt; empty: the machine is reached over qmp and agent
   std::string domain;  // libvirt's name of it; empty: that of the machine
   std::string libvirt_program;
+  std::string tpm_state;  // empty: found
   std::string repository;
   std::string state_directory;
   std::string method;

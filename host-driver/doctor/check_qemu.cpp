@@ -2,8 +2,8 @@
 //
 // The monitor: is it there, may we, does it answer, and what does the machine do.
 
-#include "base/file.h"
 #include "base/text.h"
+#include "definition/process.h"
 #include "doctor/doctor.h"
 #include "qmp/jobs.h"
 #include "qmp/schema.h"
@@ -20,7 +20,6 @@ namespace {
 
 constexpr const char* kArea = "qemu";
 constexpr std::string_view kOurs = "holdfast";
-constexpr std::size_t kCommandLineLimit = std::size_t{1} << 20U;
 
 Finding unreachable(const Error& error) {
   Finding finding = problem(kArea, "monitor", error,
@@ -69,22 +68,10 @@ void look_at_leftovers(qmp::Client& monitor, const Patient& patient, Findings& f
                       "if no run is at work: holdfast recover " + patient.settings.vm});
 }
 
-std::vector<std::string> command_line_of(pid_t process) {
-  std::vector<std::string> words;
-  if (process <= 0) return words;
-  const auto text =
-      base::read_file("/proc/" + std::to_string(process) + "/cmdline", kCommandLineLimit);
-  if (!text) return words;
-  std::string word;
-  for (const char c : *text) {
-    if (c != '\0') {
-      word += c;
-      continue;
-    }
-    words.push_back(std::move(word));
-    word.clear();
-  }
-  return words;
+// Of who listens at the monitor's socket, if that is to be seen.
+std::vector<std::string> words_of(pid_t process) {
+  auto words = definition::command_line_of(process);
+  return words ? std::move(*words) : definition::Words{};
 }
 
 }  // namespace
@@ -121,7 +108,7 @@ Findings check_qemu(Patient& patient) {
       base::printable(base::string_member(*status, "status").value_or("in an unknown state"), 40),
       patient.qemu_version));
   look_at_leftovers(*monitor, patient, findings);
-  for (const std::string& drive : probed_drives(command_line_of(monitor->peer()))) {
+  for (const std::string& drive : probed_drives(words_of(monitor->peer()))) {
     findings.push_back({Level::kWarning, kArea, "probed-format",
                         "QEMU probes the format of '" + base::printable(drive, 200) +
                             "': a guest that writes another header changes what it is taken for",

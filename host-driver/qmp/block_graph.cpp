@@ -113,9 +113,14 @@ std::string text_member(const Json& object, std::string_view key) {
   return base::string_member(object, key).value_or("");
 }
 
+constexpr std::string_view kMachine = "/machine/";
+constexpr std::string_view kFlash = ".flash";
+
 // Something an administrator recognises and that stays the same from run to run.
 std::string wanted_name(const Disk& disk) {
   if (base::is_plain_name(disk.device)) return disk.device;
+  // As -drive if=pflash would call it.
+  if (disk.pflash) return "pflash" + std::to_string(*disk.pflash);
   if (disk.qdev.starts_with(kPeripheral)) {
     const std::string rest = disk.qdev.substr(kPeripheral.size());
     std::string id = rest.substr(0, rest.find('/'));
@@ -165,6 +170,7 @@ Result<Disk> read_disk(const Json& entry, const std::string& working_directory) 
   Disk disk;
   disk.device = text_member(entry, "device");
   disk.qdev = text_member(entry, "qdev");
+  disk.pflash = pflash_unit(disk.qdev);
   disk.node = text_member(inserted, "node-name");
   if (disk.node.empty()) return Error(ErrorCode::kProtocol, "a disk without a node name");
   const auto image = base::object_member(inserted, "image");
@@ -193,6 +199,19 @@ std::string working_directory_of(pid_t process) {
 }
 
 }  // namespace
+
+// "system.flash1" of PCs (hw/i386/pc_sysfw.c), "virt.flash1" of ARM and RISC-V.
+std::optional<int> pflash_unit(std::string_view qdev) {
+  if (!qdev.starts_with(kMachine)) return std::nullopt;
+  const std::string_view name = qdev.substr(kMachine.size());
+  const std::size_t dot = name.rfind(kFlash);
+  if (dot == std::string_view::npos || name.find('/') != std::string_view::npos) {
+    return std::nullopt;
+  }
+  const std::string_view unit = name.substr(dot + kFlash.size());
+  if (unit.size() != 1 || unit[0] < '0' || unit[0] > '9') return std::nullopt;
+  return unit[0] - '0';
+}
 
 Result<BlockGraph> parse_block_graph(const Json& answer, const std::string& working_directory) {
   if (!answer.is_array()) return Error(ErrorCode::kProtocol, "query-block: not a list");

@@ -9,8 +9,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "qmp/client.h"
@@ -37,6 +39,7 @@ struct Disk {
   std::string name;               // a plain name, unique in this machine; becomes a file name
   std::string device;             // the backend's name with -drive, else empty
   std::string qdev;               // path of the device, may be empty
+  std::optional<int> pflash;      // it is flash, and which
   std::string node;               // the root node of now
   std::vector<ImageLayer> chain;  // what the guest sees first, its backing files after it
   std::uint64_t virtual_size = 0;
@@ -50,6 +53,10 @@ struct SkippedDevice {
   std::string name;
   std::string reason;
 };
+
+// The unit of a flash device at this path ("/machine/system.flash1"), which is where a machine
+// keeps its firmware and the firmware its variables; nothing for any other device.
+[[nodiscard]] std::optional<int> pflash_unit(std::string_view qdev);
 
 struct BlockGraph {
   std::vector<Disk> disks;

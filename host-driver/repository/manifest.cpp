@@ -44,6 +44,16 @@ Result<std::string> parse_backing(const Json& entry) {
   return id;
 }
 
+// "pflash": null, or the unit.
+Result<std::optional<int>> parse_pflash(const Json& entry) {
+  const auto unit = entry.find("pflash");
+  if (unit == entry.end() || unit->is_null()) return std::optional<int>();
+  const auto number = base::integer_member(entry, "pflash");
+  if (!number) return corrupt(number.error().text());
+  if (*number < 0 || *number > 9) return corrupt("'pflash' is no unit");
+  return std::optional<int>(static_cast<int>(*number));
+}
+
 Result<DiskEntry> parse_disk(const Json& entry) {
   auto name = base::string_member(entry, "name");
   auto file = base::string_member(entry, "file");
@@ -64,10 +74,48 @@ Result<DiskEntry> parse_disk(const Json& entry) {
     return corrupt("'" + base::printable(*file, 80) + "' is not the file of disk '" + *name + "'");
   }
   if (!is_sha256(*sha256)) return corrupt("the checksum of disk '" + *name + "' is none");
+  auto pflash = parse_pflash(entry);
+  if (!pflash) return std::move(pflash).error();
   auto backing = parse_backing(entry);
   if (!backing) return std::move(backing).error();
-  return DiskEntry{std::move(*name), std::move(*file),   *virtual_size,
-                   *bytes,           std::move(*sha256), std::move(*backing)};
+  return DiskEntry{std::move(*name),   std::move(*file), *virtual_size,      *bytes,
+                   std::move(*sha256), *pflash,          std::move(*backing)};
+}
+
+Result<FileEntry> parse_file(const Json& entry) {
+  auto file = base::string_member(entry, "file");
+  auto what = base::string_member(entry, "what");
+  auto sha256 = base::string_member(entry, "sha256");
+  const auto bytes = size_member(entry, "bytes");
+  for (const Result<std::string>* text : {&file, &what, &sha256}) {
+    if (!*text) return corrupt(text->error().text());
+  }
+  if (!bytes) return corrupt(bytes.error().text());
+  // What else has a name of its own there.
+  if (!base::is_plain_name(*file) || *file == kManifestName || *file == kProtectedName ||
+      file->ends_with(".qcow2")) {
+    return corrupt("'" + base::printable(*file, 80) + "' is not the name of a file");
+  }
+  if (*bytes > kLargestFile) return corrupt("'" + *file + "' is too large for what it is");
+  if (!is_sha256(*sha256)) return corrupt("the checksum of '" + *file + "' is none");
+  return FileEntry{std::move(*file), base::printable(*what, 80), *bytes, std::move(*sha256)};
+}
+
+// "definition": null, or {"files": [...]}.
+Result<std::vector<FileEntry>> parse_files(const Json& document) {
+  std::vector<FileEntry> files;
+  const auto definition = document.find("definition");
+  if (definition == document.end() || definition->is_null()) return files;
+  const auto entries = base::array_member(*definition, "files");
+  if (!entries) return corrupt("its definition: " + entries.error().text());
+  std::set<std::string> names;
+  for (const Json& entry : **entries) {
+    auto file = parse_file(entry);
+    if (!file) return std::move(file).error();
+    if (!names.insert(file->file).second) return corrupt("'" + file->file + "' stands twice");
+    files.push_back(std::move(*file));
+  }
+  return files;
 }
 
 }  // namespace
@@ -78,6 +126,15 @@ const std::string& Manifest::parent() const {
     if (!disk.backing_id.empty()) return disk.backing_id;
   }
   return kNone;
+}
+
+std::uint64_t Manifest::stored_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const DiskEntry& disk : disks)
+    bytes += disk.bytes;
+  for (const FileEntry& file : files)
+    bytes += file.bytes;
+  return bytes;
 }
 
 std::string backing_reference(const std::string& backing_id, const std::string& file) {
@@ -108,7 +165,16 @@ Result<Manifest> parse_manifest(std::string_view text) {
   const auto disks = base::array_member(*json, "disks");
   if (!disks) return corrupt(disks.error().text());
 
-  Manifest manifest{std::move(*id), std::move(*vm), *level, base::printable(*begin, 40), {}, {}};
+  auto files = parse_files(*json);
+  if (!files) return std::move(files).error();
+
+  Manifest manifest{std::move(*id),
+                    std::move(*vm),
+                    *level,
+                    base::printable(*begin, 40),
+                    {},
+                    std::move(*files),
+                    {}};
   std::set<std::string> names;
   for (const Json& entry : **disks) {
     auto disk = parse_disk(entry);

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,8 @@
 namespace holdfast::host::repository {
 
 inline constexpr int kManifestSchema = 1;
+// Of a file that is no disk.
+inline constexpr std::uint64_t kLargestFile = std::uint64_t{64} << 20U;
 
 struct DiskEntry {
   std::string name;
@@ -29,9 +32,19 @@ struct DiskEntry {
   std::uint64_t virtual_size = 0;
   std::uint64_t bytes = 0;  // of the file
   std::string sha256;
+  // It is the flash of this unit, which is restored as it was: raw.
+  std::optional<int> pflash;
   // Of an increment: the backup whose image of the same disk is the backing file. It is an older
   // one, so that no chain ever closes. Empty for an image that stands for itself.
   std::string backing_id;
+};
+
+// What the machine is, beside its disks: its definition, the state of its TPM.
+struct FileEntry {
+  std::string file;  // beside the manifest
+  std::string what;  // to be shown
+  std::uint64_t bytes = 0;
+  std::string sha256;
 };
 
 struct Manifest {
@@ -40,8 +53,11 @@ struct Manifest {
   Level level = Level::kCrash;
   std::string begin;  // RFC 3339
   std::vector<DiskEntry> disks;
+  std::vector<FileEntry> files;
   base::Json document;
 
+  // Of everything in it.
+  [[nodiscard]] std::uint64_t stored_bytes() const;
   // The backup that this one cannot be restored without; empty if there is none.
   [[nodiscard]] const std::string& parent() const;
 };

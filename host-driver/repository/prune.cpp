@@ -43,8 +43,7 @@ Result<Pruned> prune(const Repository& repository, const std::string& vm, const 
   std::vector<Decision> decisions = decide(candidates, unusable, rules);
   for (std::size_t i = 0; i < decisions.size(); ++i) {
     Pruned::One one{std::move(decisions[i])};
-    for (const DiskEntry& disk : listing->backups[i].manifest.disks)
-      one.bytes += disk.bytes;
+    one.bytes = listing->backups[i].manifest.stored_bytes();
     pruned.backups.push_back(std::move(one));
   }
   if (removal == Removal::kNone) return pruned;

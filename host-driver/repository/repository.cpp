@@ -93,6 +93,22 @@ Result<void> remove_tree(const std::string& path) {
   return base::errno_error(problem.value(), "unable to remove " + in_quotes(path));
 }
 
+// A regular file, no link, of the recorded size.
+Result<std::string> stored_path(std::string path, std::uint64_t bytes) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) {
+    return base::errno_error(errno, "unable to open " + in_quotes(path));
+  }
+  if (!S_ISREG(status.st_mode)) {
+    return Error(ErrorCode::kRefused, "unable to use " + in_quotes(path) + ": not a regular file");
+  }
+  if (static_cast<std::uint64_t>(status.st_size) != bytes) {
+    return Error(ErrorCode::kCorrupt, in_quotes(path) + " has " + std::to_string(status.st_size) +
+                                          " bytes, the manifest says " + std::to_string(bytes));
+  }
+  return path;
+}
+
 Error not_ours(const std::string& path) {
   return Error(ErrorCode::kRefused,
                "unable to use " + in_quotes(path) + " as a repository: it is not one of Holdfast's")
@@ -259,22 +275,12 @@ Result<Backup> Repository::find(const std::string& vm, const std::string& id) co
 }
 
 Result<std::string> Repository::disk_path(const std::string& directory, const DiskEntry& disk) {
-  std::string path = directory + "/" + disk.file;
-  struct stat status {};
-  if (::lstat(path.c_str(), &status) != 0) {
-    return base::errno_error(errno, "unable to open " + in_quotes(path));
-  }
-  if (!S_ISREG(status.st_mode)) {
-    return Error(ErrorCode::kRefused, "unable to use " + in_quotes(path) + ": not a regular file");
-  }
-  if (static_cast<std::uint64_t>(status.st_size) != disk.bytes) {
-    return Error(ErrorCode::kCorrupt, in_quotes(path) + " has " + std::to_string(status.st_size) +
-                                          " bytes, the manifest says " +
-                                          std::to_string(disk.bytes));
-  }
-  return path;
+  return stored_path(directory + "/" + disk.file, disk.bytes);
 }
 
+Result<std::string> Repository::file_path(const std::string& directory, const FileEntry& file) {
+  return stored_path(directory + "/" + file.file, file.bytes);
+}
 Result<void> Repository::remove_backup(const std::string& vm, const std::string& id) const {
   const auto directory = vm_directory(vm);
   if (!directory) return directory.error();

@@ -96,7 +96,11 @@ class BackupRun {
   [[nodiscard]] base::Result<void> copy();
   [[nodiscard]] base::Result<CopiedDisk> copy_disk(std::size_t index);
   // definition.cpp
+  void take_definition();
+  void take_tpm_state(const definition::TpmPlace& place);
   [[nodiscard]] base::Result<void> save_definition();
+  // Tells what the backup does not have.
+  void lack(const std::string& line);
   // publish.cpp
   [[nodiscard]] base::Json manifest() const;
 
@@ -118,7 +122,7 @@ class BackupRun {
   std::optional<qmp::Client> monitor_;
   std::optional<qga::Agent> agent_;
   qmp::BlockGraph graph_;
-  Definition definition_;
+  definition::Definition definition_;
   std::string qemu_img_version_;
   // The latest published backup, whether or not an increment can stand on it; empty: none.
   std::string latest_id_;

@@ -7,6 +7,8 @@
 #include <chrono>
 
 #include "base/text.h"
+#include "definition/qemu_definition.h"
+#include "definition/tpm_state.h"
 #include "libvirt/domain.h"
 #include "libvirt/overlay_strategy.h"
 #include "snapshot/bitmaps.h"
@@ -35,6 +37,25 @@ std::string seconds_for(base::Millis time) {
 wire::Endpoint bridge(const config::Settings& settings, const char* side, base::Millis time) {
   return {{settings.libvirt_program, side, settings.uri, domain_of(settings), seconds_for(time)},
           "'" + domain_of(settings) + "' of libvirt '" + base::printable(settings.uri) + "'"};
+}
+
+// `remote`: the host whose libvirt it is; empty for this one.
+void find_tpm(const config::Settings& settings, const std::string& remote, const std::string& uuid,
+              definition::Definition& definition) {
+  const auto find = [&]() -> Result<definition::TpmPlace> {
+    if (!settings.tpm_state.empty()) return definition::tpm_at(settings.tpm_state);
+    if (!remote.empty()) {
+      return Error(ErrorCode::kUnsupported, "it is on '" + base::printable(remote) + "'");
+    }
+    const bool session = settings.uri.find("/session") != std::string::npos;
+    return definition::find_libvirt_tpm(session, uuid);
+  };
+  auto place = find();
+  if (place) {
+    definition.tpm = std::move(*place);
+  } else {
+    definition.lacking.push_back("without the state of the TPM: " + place.error().one_line());
+  }
 }
 
 }  // namespace
@@ -100,11 +121,15 @@ Result<void> check_running(const config::Settings& settings, qmp::Client& monito
       .with_hint("an interrupted run of before is finished once it runs again");
 }
 
-Result<Definition> read_definition(const config::Settings& settings, qmp::Client& monitor) {
-  if (!is_by_libvirt(settings)) return Definition{};
+Result<definition::Definition> read_definition(const config::Settings& settings,
+                                               qmp::Client& monitor) {
+  if (!is_by_libvirt(settings)) {
+    return definition::read_qemu_definition(monitor, settings.qmp, settings.tpm_state,
+                                            Deadline::in(settings.qmp_timeout));
+  }
   auto domain = libvirt::read_domain(monitor, Deadline::in(settings.qmp_timeout));
   if (!domain) return std::move(domain).error();
-  Definition definition;
+  definition::Definition definition;
   definition.about = {{"channel", "libvirt"},        {"uri", settings.uri},
                       {"domain", domain->name},      {"uuid", domain->uuid},
                       {"libvirt", domain->libvirt},  {"tpm", domain->has_tpm},
@@ -120,10 +145,9 @@ Result<Definition> read_definition(const config::Settings& settings, qmp::Client
     definition.lacking.push_back("the UEFI variables are not in the backup: they are on '" +
                                  base::printable(remote) + "'");
   }
-  if (domain->has_tpm) {
-    definition.lacking.emplace_back("the state of the TPM is not in the backup");
+  if (domain->has_tpm || !settings.tpm_state.empty()) {
+    find_tpm(settings, remote, domain->uuid, definition);
   }
-  definition.about["lacking"] = definition.lacking;
   return definition;
 }
 

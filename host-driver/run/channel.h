@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "config/settings.h"
+#include "definition/definition.h"
 #include "qmp/block_graph.h"
 #include "qmp/client.h"
 #include "snapshot/strategy.h"
@@ -46,21 +47,8 @@ namespace holdfast::host::run {
 [[nodiscard]] base::Result<void> check_running(const config::Settings& settings,
                                                qmp::Client& monitor);
 
-// What the machine is, beside its disks, to be kept in the backup.
-struct DefinitionFile {
-  std::string file;     // its name in the backup
-  std::string what;     // "definition", "running definition", "UEFI variables"
-  std::string content;  // of the file; or, if empty,
-  std::string source;   // where it is copied from, after the instant
-};
-struct Definition {
-  base::Json about;  // for the manifest; null: there is none
-  std::vector<DefinitionFile> files;
-  // What is not kept, and why.
-  std::vector<std::string> lacking;
-};
-// Asked before the instant, while nothing of ours is in it.
-[[nodiscard]] base::Result<Definition> read_definition(const config::Settings& settings,
-                                                       qmp::Client& monitor);
+// What the machine is, beside its disks. Asked before the instant, while nothing of ours is in it.
+[[nodiscard]] base::Result<definition::Definition> read_definition(const config::Settings& settings,
+                                                                   qmp::Client& monitor);
 
 }  // namespace holdfast::host::run

@@ -22,6 +22,7 @@ using base::Result;
 Result<void> BackupRun::copy() {
   observer_.step("copy");
   const Background background;
+  take_definition();
   copy_begin_ = std::chrono::steady_clock::now();
   for (std::size_t i = 0; i < graph_.disks.size(); ++i) {
     auto copied = copy_disk(i);

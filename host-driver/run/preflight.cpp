@@ -166,16 +166,16 @@ Result<void> BackupRun::reach_agent(bool left_by_us) {
 }
 
 Result<void> BackupRun::look_at_disks() {
-  auto definition = read_definition(settings_, *monitor_);
-  if (!definition) return std::move(definition).error();
-  definition_ = std::move(*definition);
-  for (const std::string& line : definition_.lacking)
-    observer_.note(line);
   auto graph = read_graph(settings_, *monitor_);
   if (!graph) return std::move(graph).error();
   graph_ = std::move(*graph);
   for (const qmp::SkippedDevice& device : graph_.skipped)
     observer_.note("leaving out device '" + device.name + "': " + device.reason);
+  auto definition = read_definition(settings_, *monitor_);
+  if (!definition) return std::move(definition).error();
+  definition_ = std::move(*definition);
+  for (const std::string& line : definition_.lacking)
+    observer_.note(line);
   return {};
 }
 

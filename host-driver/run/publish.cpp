@@ -71,6 +71,7 @@ Json disk_json(const CopiedDisk& copied, const std::string& parent, const std::s
           {"device", disk.device},
           {"qdev", disk.qdev},
           {"node", disk.node},
+          {"pflash", disk.pflash ? Json(*disk.pflash) : Json()},
           {"format", disk.chain.front().format},
           {"source", std::move(chain)},
           {"virtual_size", disk.virtual_size},

@@ -35,7 +35,7 @@ class HostCase(unittest.TestCase):
         self.repository = self.path("repository")
         self.state = self.path("state")
         os.mkdir(self.path("vm"))
-        self.machine = Machine(self.path("vm"))
+        self.machine = self.make_machine()
         self.addCleanup(self.machine.stop)
         self.machine.start()
         self.agent = FakeQga(self.path("qga.sock"))
@@ -44,6 +44,9 @@ class HostCase(unittest.TestCase):
 
     def path(self, name):
         return os.path.join(self.directory, name)
+
+    def make_machine(self):
+        return Machine(self.path("vm"))
 
     def through_proxy(self):
         self.proxy = QmpProxy(self.path("proxy.sock"), self.machine.qmp)

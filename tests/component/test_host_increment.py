@@ -31,7 +31,9 @@ class IncrementCase(HostCase):
         before = self.published()
         done = self.run_host("backup", VM, **settings)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(sorted(done.stderr.splitlines()), sorted(
+        # Where the test stands between, no QEMU is seen behind the monitor.
+        said = [line for line in done.stderr.splitlines() if not line.endswith("and no QEMU")]
+        self.assertEqual(sorted(said), sorted(
             f"holdfast: {VM}: disk '{name}' is copied in full: {reason}"
             for name, reason in because.items()))
         directory, = set(self.published()) - set(before)

@@ -77,6 +77,57 @@ TEST(Manifest, RefusesNamesThatLeadElsewhere) {
   EXPECT_FALSE(parse_manifest(base::to_line(json)));
 }
 
+Json with_file(const std::string& key, const Json& value) {
+  Json json = good();
+  json["definition"] = {{"files", Json::array({{{"file", "definition.json"},
+                                                {"what", "definition"},
+                                                {"bytes", 7},
+                                                {"sha256", std::string(64, 'b')}}})}};
+  if (!key.empty()) json["definition"]["files"][0][key] = value;
+  return json;
+}
+
+TEST(Manifest, ReadsTheFilesOfADefinition) {
+  const auto manifest = parse_manifest(base::to_line(with_file("", {})));
+  ASSERT_TRUE(manifest) << manifest.error().text();
+  ASSERT_EQ(manifest->files.size(), 1U);
+  EXPECT_EQ(manifest->files[0].file, "definition.json");
+  EXPECT_EQ(manifest->stored_bytes(), 27U);
+  Json none = good();
+  none["definition"] = nullptr;
+  const auto without = parse_manifest(base::to_line(none));
+  ASSERT_TRUE(without);
+  EXPECT_TRUE(without->files.empty());
+}
+
+TEST(Manifest, RefusesFilesThatLeadElsewhereOrTakeAnothersName) {
+  for (const char* name : {"", "..", "../a", "/etc/passwd", ".lock", "a/b", "manifest.json",
+                           "protected", "vda.qcow2", "a\nb"}) {
+    EXPECT_FALSE(parse_manifest(base::to_line(with_file("file", name)))) << name;
+  }
+  EXPECT_FALSE(parse_manifest(base::to_line(with_file("bytes", -1))));
+  EXPECT_FALSE(parse_manifest(base::to_line(with_file("bytes", kLargestFile + 1))));
+  EXPECT_FALSE(parse_manifest(base::to_line(with_file("sha256", "b"))));
+  Json twice = with_file("", {});
+  twice["definition"]["files"].push_back(twice["definition"]["files"][0]);
+  EXPECT_FALSE(parse_manifest(base::to_line(twice)));
+  Json wrong = good();
+  wrong["definition"] = {{"files", "definition.json"}};
+  EXPECT_FALSE(parse_manifest(base::to_line(wrong)));
+}
+
+TEST(Manifest, KnowsADiskThatIsFlash) {
+  Json json = good();
+  json["disks"][0]["pflash"] = 1;
+  const auto manifest = parse_manifest(base::to_line(json));
+  ASSERT_TRUE(manifest);
+  EXPECT_EQ(manifest->disks[0].pflash, 1);
+  for (const Json& value : {Json(-1), Json(10), Json("1"), Json::object()}) {
+    json["disks"][0]["pflash"] = value;
+    EXPECT_FALSE(parse_manifest(base::to_line(json))) << value;
+  }
+}
+
 TEST(Manifest, KnowsTheBackupBelowAnIncrement) {
   Json json = good();
   EXPECT_EQ(parse_manifest(base::to_line(json))->parent(), "");
