@@ -16,6 +16,7 @@ namespace holdfast::host::doctor {
 namespace {
 
 constexpr const char* kArea = "disks";
+constexpr std::string_view kOverlay = "overlay";
 
 std::string directory_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
@@ -87,7 +88,10 @@ Findings check_disks(const Patient& patient) {
   }
   for (const qmp::Disk& disk : patient.disks->disks) {
     auto finding = look_at_files(disk);
-    if (!finding) finding = look_at_room(patient.settings, disk);
+    // Other methods put nothing beside the images.
+    if (!finding && patient.settings.method == kOverlay) {
+      finding = look_at_room(patient.settings, disk);
+    }
     if (finding) {
       findings.push_back(std::move(*finding));
       continue;

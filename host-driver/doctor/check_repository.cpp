@@ -15,6 +15,7 @@
 #include "repository/chain.h"
 #include "repository/paths.h"
 #include "repository/repository.h"
+#include "run/parent.h"
 
 namespace holdfast::host::doctor {
 
@@ -84,7 +85,33 @@ void look_at_neighbours(const std::string& path, const Patient& patient, Finding
   }
 }
 
-void look_at_space(const std::string& path, const Patient& patient, Findings& findings) {
+// What the next run is to copy, as far as that can be said of now.
+struct Need {
+  std::uint64_t next = 0;
+  std::uint64_t full = 0;
+  bool increment = false;  // of every disk
+};
+
+Need need_of(const Patient& patient, const Repository* repository) {
+  snapshot::Parent parent;
+  parent.problem = "there is no backup yet";
+  if (repository != nullptr) {
+    const auto latest = repository->find(patient.settings.vm, "latest");
+    if (latest) parent = run::parent_in(patient.settings, *repository, *latest);
+  }
+  Need need{.increment = true};
+  for (const qmp::Disk& disk : patient.disks->disks) {
+    const snapshot::DiskPlan plan =
+        snapshot::plan_disk(disk, parent, repository != nullptr ? repository->tag() : "");
+    need.full += disk.actual_size;
+    need.next += plan.increment() ? plan.changed : disk.actual_size;
+    need.increment = need.increment && plan.increment();
+  }
+  return need;
+}
+
+void look_at_space(const std::string& path, const Patient& patient, const Repository* repository,
+                   Findings& findings) {
   const auto free = repository::free_space(path);
   if (!free) {
     findings.push_back(problem(kArea, "space", free.error(), "is its filesystem there?"));
@@ -95,14 +122,20 @@ void look_at_space(const std::string& path, const Patient& patient, Findings& fi
                         base::format_bytes(*free) + " free; how much is needed is not known"});
     return;
   }
-  std::uint64_t one = 0;
-  for (const qmp::Disk& disk : patient.disks->disks)
-    one += disk.actual_size;
-  const std::string text =
+  const Need need = need_of(patient, repository);
+  const std::uint64_t one = need.full;
+  std::string text =
       base::format_bytes(*free) + " free, a full backup takes up to " + base::format_bytes(one);
-  if (*free < one) {
+  if (need.increment) {
+    text += ", the next one, an increment, now " + base::format_bytes(need.next);
+  }
+  if (*free < need.next) {
     findings.push_back(
         {Level::kProblem, kArea, "no-space", text, "free some space, or name another repository"});
+  } else if (*free < one) {
+    findings.push_back({Level::kWarning, kArea, "no-space-for-full",
+                        text + ": there is no room for the next full one",
+                        "free some space before 'full-every' or a lost bitmap asks for it"});
   } else if (*free < 2 * one) {
     // The old one goes after the new one is there.
     findings.push_back({Level::kWarning, kArea, "little-space", text + ": there is no room for two",
@@ -179,7 +212,7 @@ Findings check_repository(const Patient& patient) {
   }
   look_at_filesystem(there, findings);
   look_at_neighbours(there, patient, findings);
-  look_at_space(there, patient, findings);
+  look_at_space(there, patient, repository ? &*repository : nullptr, findings);
   return findings;
 }
 

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "repository/chain.h"
 #include "run/backup_run.h"
+#include "run/parent.h"
 
 namespace holdfast::host::run {
 
@@ -55,25 +56,31 @@ void BackupRun::find_parent(const std::string& id) {
 }
 
 snapshot::Parent BackupRun::parent_in(const repository::Backup& latest) const {
+  if (!request_.full) return run::parent_in(settings_, *repository_, latest);
+  return {latest.manifest.id, {}, "'--full' asks for it"};
+}
+
+snapshot::Parent parent_in(const config::Settings& settings,
+                           const repository::Repository& repository,
+                           const repository::Backup& latest) {
   snapshot::Parent parent{latest.manifest.id, {}, {}};
   const auto without = [&](std::string problem) {
     parent.problem = std::move(problem);
     return parent;
   };
-  if (!settings_.incremental) return without("'incremental' is switched off");
-  if (request_.full) return without("'--full' asks for it");
-  if (is_by_libvirt(settings_)) return without("through libvirt there are no increments yet");
-  const auto chain = repository::chain_of(*repository_, latest);
+  if (!settings.incremental) return without("'incremental' is switched off");
+  if (is_by_libvirt(settings)) return without("through libvirt there are no increments yet");
+  const auto chain = repository::chain_of(repository, latest);
   if (!chain) return without(chain.error().text());
   const std::size_t longest =
-      std::min(repository::kLongestChain, static_cast<std::size_t>(settings_.full_every));
+      std::min(repository::kLongestChain, static_cast<std::size_t>(settings.full_every));
   if (chain->size() >= longest) {
-    return without("'full-every' is " + std::to_string(settings_.full_every));
+    return without("'full-every' is " + std::to_string(settings.full_every));
   }
   for (const repository::DiskEntry& disk : latest.manifest.disks) {
     parent.disks.push_back({disk.name, disk.virtual_size,
                             repository::backing_reference(latest.manifest.id, disk.file),
-                            chain_problem(*repository_, latest, disk)});
+                            chain_problem(repository, latest, disk)});
   }
   return parent;
 }

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 
-from host_case import MIB, VM, HostCase
+from host_case import KIB, MIB, VM, HostCase
 from lab import testing
 
 ALLOWED = ("guest-fsfreeze-freeze", "guest-fsfreeze-status", "guest-fsfreeze-thaw",
@@ -209,9 +209,23 @@ class Doctor(HostCase):
         self.assertIn("'data' raw, 64 MiB", self.run_host("doctor", VM).stdout)
         ids = self.ids(overlay_directory=self.path("no"))
         self.assertEqual(ids["overlay-directory"], "problem")
+        # Another method puts nothing there.
+        self.assertNotIn("overlay-directory",
+                         self.ids(method="backup", overlay_directory=self.path("no")))
         os.rename(self.machine.golden, self.machine.golden + ".away")
         self.assertEqual(self.ids()["unreadable-image"], "problem")
         os.rename(self.machine.golden + ".away", self.machine.golden)
+
+    def test_room_is_judged_by_what_the_next_run_copies(self):
+        said = self.run_host("doctor", VM).stdout
+        self.assertIn("a full backup takes up to", said)
+        self.assertNotIn("an increment", said)
+        self.back_up()
+        self.machine.write("data", 5, 0, 192 * KIB)
+        self.assertIn(", the next one, an increment, now 192 KiB\n",
+                      self.run_host("doctor", VM).stdout)
+        self.assertNotIn("an increment", self.run_host("doctor", VM, incremental="no").stdout)
+        self.assertNotIn("an increment", self.run_host("doctor", VM, full_every="1").stdout)
 
     def test_an_image_format_that_cannot_be_backed_up(self):
         self.machine.stop()
