@@ -71,14 +71,17 @@ class Hostile(Harmless, HostCase):
         self.assertLessEqual(set(os.listdir(self.repository)), {"holdfast-repository", VM})
         self.assertEqual(self.machine.monitor.execute("query-status")["status"], "prelaunch")
 
-    def attack(self, command, answer, statuses, times=None, **settings):
+    def attack(self, command, answer, statuses, times=None, inside=False, **settings):
         """The line that a run ends with when the agent answers this to that: every time, or so many
-        times and then as it should."""
+        times and then as it should; or only while it is frozen."""
         turns = itertools.count(1)
 
         def behave(agent, request):
             # It does what it is told to, and lies about it.
+            frozen = agent.frozen
             right = agent.line(command, agent.respond(request))
+            if inside and not frozen:
+                return right
             return answer(right) if times is None or next(turns) <= times else right
         self.agent.commands.clear()
         self.agent.behaviours[command] = behave
@@ -90,13 +93,14 @@ class Hostile(Harmless, HostCase):
         return said
 
 
-class HostileAgent(Hostile):
-    """One step after the other, each with every kind of answer."""
-
     def check(self, command, statuses, kinds=tuple(INSTEAD), **settings):
         for kind in kinds:
             with self.subTest(command=command, kind=kind):
                 self.attack(command, INSTEAD[kind], statuses, **settings)
+
+
+class HostileAgent(Hostile):
+    """One step after the other, each with every kind of answer."""
 
     def test_when_it_synchronises(self):
         self.check("guest-sync-delimited", (0, 1), agent_timeout="200ms")
@@ -119,6 +123,39 @@ class HostileAgent(Hostile):
                                   ("guest-file-close", (0, 1))):
             self.check(command, statuses, ("floods with lines", "never ends its line",
                                            "answers with escapes", "answers twice"))
+
+
+class HostileAgentBesideJobs(Hostile):
+    """The method 'backup', whose jobs run from before the thaw on: one kind of answer of each sort,
+    where it matters."""
+
+    KINDS = ("floods with lines", "never ends its line", "nests", "answers with escapes",
+             "answers twice", "answers and floods")
+
+    def measured(self, verb, *arguments, **settings):
+        return super().measured(verb, *arguments, **{"method": "backup", **settings})
+
+    def test_when_it_says_whether_it_is_frozen(self):
+        # Before the freeze the truth, while the jobs run this.
+        for kind in self.KINDS:
+            with self.subTest(kind=kind):
+                self.attack("guest-fsfreeze-status", INSTEAD[kind], (0, 1, 3), inside=True)
+
+    def test_when_it_freezes(self):
+        self.check("guest-fsfreeze-freeze", (1,), self.KINDS)
+
+    def test_when_it_thaws(self):
+        self.check("guest-fsfreeze-thaw", (1, 3), self.KINDS, times=1)
+
+    def test_when_it_hands_out_its_record(self):
+        self.check("guest-file-read", (1, 3), self.KINDS)
+
+    def test_stalls_inside_the_window(self):
+        self.agent.behaviours["guest-fsfreeze-status"] = lambda agent, request: (
+            None if agent.frozen else agent.respond(request))
+        said = self.assert_ended(self.measured("backup", VM, **SilentAgent.QUICK), (1,))
+        self.assertIn("was not frozen any more after the snapshot", said)
+        self.assert_untouched()
 
 
 class SilentAgent(Hostile):
