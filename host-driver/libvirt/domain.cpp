@@ -115,6 +115,8 @@ Result<Domain> read_domain(qmp::Client& bridge, Deadline deadline) {
   domain.libvirt = text_of(*answer, "libvirt");
   domain.nvram = text_of(*answer, "nvram");
   domain.has_tpm = base::bool_member(*answer, "tpm").value_or(false);
+  domain.agent = text_of(*answer, "agent");
+  domain.persistent = base::bool_member(*answer, "persistent").value_or(false);
   domain.live_xml = text_of(*answer, "live_xml");
   domain.inactive_xml = text_of(*answer, "inactive_xml");
   return domain;
@@ -153,7 +155,13 @@ std::string remote_host(const std::string& uri) {
   const std::size_t begin = scheme + 3;
   std::string host = uri.substr(begin, uri.find_first_of("/?", begin) - begin);
   const std::size_t user = host.rfind('@');
-  return user == std::string::npos ? host : host.substr(user + 1);
+  if (user != std::string::npos) host.erase(0, user + 1);
+  // A command can lead anywhere, whatever stands in the host's place.
+  const std::size_t plus = uri.find('+');
+  if (plus < scheme && uri.substr(plus + 1, scheme - plus - 1) == "ext") {
+    return host.empty() ? "where the URI's command leads" : host;
+  }
+  return host;
 }
 
 }  // namespace holdfast::host::libvirt

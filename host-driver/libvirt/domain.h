@@ -51,6 +51,8 @@ struct Domain {
   std::string libvirt;  // its version
   std::string nvram;    // path, or empty
   bool has_tpm = false;
+  std::string agent;  // its channel: "missing", "there", "connected", "disconnected"
+  bool persistent = false;
   std::string live_xml;
   std::string inactive_xml;
 };
@@ -62,7 +64,8 @@ struct Domain {
 // somebody else's.
 [[nodiscard]] base::Result<qmp::BlockGraph> block_graph_of(const DomainDisks& disks);
 
-// The host of "qemu+ssh://user@host/system"; empty for this one.
+// The host of "qemu+ssh://user@host/system"; empty for this one. That of "qemu+ext:///system" is
+// never this one, since nothing tells.
 [[nodiscard]] std::string remote_host(const std::string& uri);
 
 }  // namespace holdfast::host::libvirt

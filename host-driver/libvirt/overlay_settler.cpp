@@ -202,7 +202,7 @@ Result<std::vector<std::string>> OverlaySettler::recover(Deadline deadline,
   std::vector<std::string> done;
   auto loaded = file_.load();
   if (!loaded) return std::move(loaded).error();
-  if (*loaded) {
+  if (*loaded && (*loaded)->method == "overlay") {
     Journal& journal = **loaded;
     if (auto settled = settle(journal, deadline, stop); !settled) return std::move(settled).error();
     done.push_back("finished the interrupted run '" + base::printable(journal.run, 40) + "'");

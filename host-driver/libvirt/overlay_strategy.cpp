@@ -54,8 +54,9 @@ Result<std::vector<snapshot::DiskPlan>> OverlayStrategy::check(const qmp::BlockG
   if (auto reached = check_reach(); !reached) return std::move(reached).error();
   if (auto good = snapshot::check_overlays(place(), disks_); !good) return std::move(good).error();
   snapshot::DiskPlan full;
-  full.full_because =
-      parent.problem.empty() ? "through libvirt there are no increments yet" : parent.problem;
+  full.full_because = parent.problem.empty()
+                          ? "through libvirt, increments are made with method = backup alone"
+                          : parent.problem;
   return std::vector<snapshot::DiskPlan>(disks_.size(), full);
 }
 

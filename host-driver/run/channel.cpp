@@ -9,8 +9,9 @@
 #include "base/text.h"
 #include "definition/qemu_definition.h"
 #include "definition/tpm_state.h"
+#include "libvirt/checkpoints.h"
 #include "libvirt/domain.h"
-#include "libvirt/overlay_strategy.h"
+#include "libvirt/methods.h"
 #include "snapshot/bitmaps.h"
 #include "snapshot/methods/factory.h"
 #include "snapshot/methods/recovery.h"
@@ -88,26 +89,21 @@ Result<std::unique_ptr<snapshot::Strategy>> make_strategy(const config::Settings
                                                           const std::string& method,
                                                           snapshot::StrategyContext context) {
   if (!is_by_libvirt(settings)) return snapshot::make_strategy(method, std::move(context));
-  if (method == libvirt::OverlayStrategy::kName) {
-    return std::unique_ptr<snapshot::Strategy>(std::make_unique<libvirt::OverlayStrategy>(
-        std::move(context), libvirt::remote_host(settings.uri)));
-  }
-  return Error(ErrorCode::kConfiguration,
-               "there is no method '" + base::printable(method, 40) + "' for machines of libvirt");
+  return libvirt::make_strategy(method, std::move(context), libvirt::remote_host(settings.uri));
 }
 
 Result<std::vector<std::string>> recover_leftovers(const config::Settings& settings,
                                                    const snapshot::StrategyContext& context,
                                                    Deadline deadline, const std::stop_token& stop) {
   if (!is_by_libvirt(settings)) return snapshot::recover_leftovers(context, deadline, stop);
-  libvirt::OverlayStrategy strategy(context, libvirt::remote_host(settings.uri));
-  return strategy.recover(deadline, stop);
+  return libvirt::recover_leftovers(context, libvirt::remote_host(settings.uri), deadline, stop);
 }
 
 Result<void> keep_bitmaps(const config::Settings& settings, qmp::Client& monitor,
                           const std::string& tag, const std::string& latest) {
-  if (is_by_libvirt(settings)) return {};
-  return snapshot::keep_bitmaps(monitor, tag, latest, Deadline::in(settings.qmp_timeout));
+  const Deadline deadline = Deadline::in(settings.qmp_timeout);
+  if (is_by_libvirt(settings)) return libvirt::keep_checkpoints(monitor, tag, latest, deadline);
+  return snapshot::keep_bitmaps(monitor, tag, latest, deadline);
 }
 
 Result<void> check_running(const config::Settings& settings, qmp::Client& monitor) {

@@ -69,7 +69,6 @@ snapshot::Parent parent_in(const config::Settings& settings,
     return parent;
   };
   if (!settings.incremental) return without("'incremental' is switched off");
-  if (is_by_libvirt(settings)) return without("through libvirt there are no increments yet");
   const auto chain = repository::chain_of(repository, latest);
   if (!chain) return without(chain.error().text());
   const std::size_t longest =

@@ -40,11 +40,11 @@ USERS = {"passwd": "libvirt-qemu:x:64055:64055::/nonexistent:/usr/sbin/nologin\n
          "group": "libvirt-qemu:x:64055:\nkvm:x:64056:\n"}
 
 QEMU_CONF = """\
-user = "root"
-group = "root"
+user = "{user}"
+group = "{group}"
 security_driver = "none"
-dynamic_ownership = 0
-remember_owner = 0
+dynamic_ownership = {dynamic}
+remember_owner = {dynamic}
 cgroup_controllers = []
 namespaces = []
 stdio_handler = "file"
@@ -69,14 +69,18 @@ def _end_with_parent():
 
 
 class LibvirtDaemon:
-    def __init__(self, directory):
+    """`own_user`: QEMU runs as Debian's package has it, and libvirt gives it what it needs."""
+
+    def __init__(self, directory, own_user=False):
         self.directory = directory
+        values = {"directory": directory, "user": "libvirt-qemu" if own_user else "root",
+                  "group": "kvm" if own_user else "root", "dynamic": int(own_user)}
         os.mkdir(directory)
         self.socket = os.path.join(directory, "libvirt-sock")
         self.uri = f"qemu+unix:///system?socket={self.socket}"
         for name, text in (("libvirtd.conf", LIBVIRTD_CONF), ("qemu.conf", QEMU_CONF)):
             with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
-                file.write(text.format(directory=directory))
+                file.write(text.format(**values))
         for name, line in USERS.items():
             with open(f"/etc/{name}", encoding="utf-8") as file:
                 known = file.read()
@@ -122,6 +126,19 @@ class LibvirtDaemon:
                     if name.read().strip() == "libvirtd":
                         return int(child)
         raise RuntimeError("libvirtd does not run")
+
+    def inside(self, script):
+        """What a shell in the daemon's namespaces says."""
+        return subprocess.run(["nsenter", "-m", "-p", "-t", str(self.pid()), "sh", "-c", script],
+                              check=True, capture_output=True, text=True).stdout
+
+    @staticmethod
+    def wait_for(condition, seconds=60):
+        limit = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > limit:
+                raise RuntimeError("it did not happen")
+            time.sleep(0.05)
 
     def signal(self, number):
         os.kill(self.pid(), number)

@@ -12,7 +12,7 @@ import xml.etree.ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 from lab import kernel, testing
-from support.qemu_machine import Machine, Monitor
+from support.qemu_machine import MIB, Machine, Monitor
 
 DOMAIN = """\
 <domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
@@ -60,8 +60,8 @@ DISK = """\
 class LibvirtMachine(Machine):
     """Two disks: 'vda' raw; 'vdb' qcow2 on a backing file."""
 
-    def __init__(self, directory, daemon, agent_path, name="web1", more=""):
-        super().__init__(directory)
+    def __init__(self, directory, daemon, agent_path, name="web1", more="", size=64 * MIB):
+        super().__init__(directory, size)
         self.daemon = daemon
         self.agent_path = agent_path
         self.name = name
@@ -105,6 +105,18 @@ class LibvirtMachine(Machine):
             self.monitor.close()
             self.monitor = None
         self.daemon.virsh("destroy", self.name)
+
+    def kill(self):
+        """QEMU ends without a chance to write anything, and libvirt has noticed."""
+        self.monitor.close()
+        self.monitor = None
+        pid = int(self.daemon.inside(f"cat /run/libvirt/qemu/{self.name}.pid"))
+        self.daemon.inside(f"kill -9 {pid}")
+        self.daemon.wait_for(lambda: self.daemon.virsh("domstate", self.name).stdout.strip() ==
+                             "shut off")
+
+    def checkpoints(self):
+        return self.daemon.virsh("checkpoint-list", self.name, "--name").stdout.split()
 
     def stop(self):
         if self.monitor is not None:
@@ -157,6 +169,9 @@ class LibvirtMachine(Machine):
             job = self.daemon.virsh("blockjob", self.name, target).stdout.strip()
             if job and not job.startswith("No current block job"):
                 found.append(f"job on {target}: {job}")
+        job = self.daemon.virsh("domjobinfo", self.name).stdout.split()
+        if job != ["Job", "type:", "None"]:
+            found.append(f"job: {job}")
         if self.monitor is not None:
             found += [job["id"] for job in self.monitor.execute("query-jobs")]
         return found

@@ -5,10 +5,9 @@
 #include <libvirt/virterror.h>
 
 #include <array>
-#include <cstdlib>
 #include <thread>
 
-#include "base/text.h"
+#include "bridge/said.h"
 
 namespace holdfast::host::libvirt {
 
@@ -21,27 +20,7 @@ namespace {
 constexpr int kKeepAlive = 5;
 constexpr unsigned kKeepAlives = 3;
 
-struct Freed {
-  void operator()(char* text) const { std::free(text); }  // NOLINT: libvirt's strings are malloc's
-};
-using Text = std::unique_ptr<char, Freed>;
-
 void say_nothing(void*, virErrorPtr) {}
-
-std::string last_words() {
-  const char* const text = virGetLastErrorMessage();
-  return base::printable(base::trimmed(text == nullptr ? "no reason given" : text));
-}
-
-Error refused() {
-  return {ErrorCode::kRefused, last_words()};
-}
-
-Result<std::string> taken(char* text) {
-  if (text == nullptr) return refused();
-  const Text owned(text);
-  return std::string(owned.get());
-}
 
 // 1002003 is 1.2.3 (libvirt: virGetVersion).
 std::string version_text(unsigned long version) {
@@ -93,8 +72,8 @@ bool run_events() {
 
 Result<std::unique_ptr<Connection>> Connection::open(const DomainAddress& address) {
   virSetErrorFunc(nullptr, say_nothing);
-  static const bool ready = virInitialize() == 0 && run_events();
-  if (!ready) return Error(ErrorCode::kInternal, last_words());
+  static const bool kReady = virInitialize() == 0 && run_events();
+  if (!kReady) return Error(ErrorCode::kInternal, last_words());
   std::unique_ptr<Connection> self(new Connection);
   self->connection_.reset(virConnectOpen(address.uri.c_str()));
   if (!self->connection_) return Error(ErrorCode::kUnreachable, last_words());

@@ -44,6 +44,10 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
   ~Connection() = default;
 
+  // For calls that have their own file; valid as long as this is.
+  [[nodiscard]] virConnectPtr handle() const { return connection_.get(); }
+  [[nodiscard]] virDomainPtr domain() const { return domain_.get(); }
+
   // "7.2.22" of QEMU, "9.0.0" of libvirt at the other side.
   [[nodiscard]] const std::string& hypervisor() const { return hypervisor_; }
   [[nodiscard]] const std::string& library() const { return library_; }

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <charconv>
-#include <string_view>
 #include <thread>
 
 #include "base/clock.h"
@@ -51,22 +50,6 @@ Json disk_json(const XmlDisk& disk) {
           {"job", disk.job},         {"job_ready", disk.job_ready}};
 }
 
-Result<std::vector<std::string>> texts(const Json& arguments, std::string_view key) {
-  const auto list = base::array_member(arguments, key);
-  if (!list) return list.error();
-  std::vector<std::string> found;
-  for (const Json& entry : **list) {
-    if (!entry.is_string()) return Error(ErrorCode::kProtocol, "'" + std::string(key) + "'");
-    found.push_back(entry.get<std::string>());
-  }
-  return found;
-}
-
-Result<Json> nothing(Result<void> done) {
-  if (!done) return std::move(done).error();
-  return Json(Json::object());
-}
-
 }  // namespace
 
 Result<void> ControlServer::connect() {
@@ -75,8 +58,13 @@ Result<void> ControlServer::connect() {
   auto watched = (*opened)->watch_jobs([this](const std::string& target) {
     writer_.line(base::to_line({{"event", "BLOCK_JOB"}, {"data", {{"target", target}}}}));
   });
-  if (watched) connection_ = std::move(*opened);
-  return watched;
+  if (!watched) return watched;
+  auto backups = BackupServer::of(**opened);
+  if (!backups) return std::move(backups).error();
+  backups_.reset();
+  connection_ = std::move(*opened);
+  backups_.emplace(std::move(*backups));
+  return {};
 }
 
 // A daemon that is just being restarted takes a moment.
@@ -133,9 +121,10 @@ Result<Json> ControlServer::execute(const std::string& command, const Json& argu
   if (command == "commit-disk" || command == "pivot-disk") {
     const auto target = base::string_member(arguments, "target");
     if (!target) return target.error();
-    return nothing(command == "commit-disk" ? connection_->start_commit(*target)
-                                            : connection_->pivot(*target));
+    return nothing_or(command == "commit-disk" ? connection_->start_commit(*target)
+                                               : connection_->pivot(*target));
   }
+  if (auto done = backups_->execute(command, arguments)) return std::move(*done);
   return Error(ErrorCode::kUnsupported, "unknown command '" + command + "'");
 }
 
@@ -199,15 +188,17 @@ Result<Json> ControlServer::query_domain() {
   (*answer)["libvirt"] = connection_->library();
   (*answer)["nvram"] = parsed->nvram;
   (*answer)["tpm"] = parsed->has_tpm;
+  (*answer)["agent"] = parsed->agent;
+  (*answer)["persistent"] = connection_->is_persistent();
   (*answer)["live_xml"] = *live;
   (*answer)["inactive_xml"] = *inactive;
   return answer;
 }
 
 Result<Json> ControlServer::snapshot_disks(const Json& arguments) {
-  const auto targets = texts(arguments, "targets");
-  const auto paths = texts(arguments, "paths");
-  const auto others = texts(arguments, "others");
+  const auto targets = texts_in(arguments, "targets");
+  const auto paths = texts_in(arguments, "paths");
+  const auto others = texts_in(arguments, "others");
   if (!targets) return targets.error();
   if (!paths) return paths.error();
   if (!others) return others.error();
@@ -215,7 +206,7 @@ Result<Json> ControlServer::snapshot_disks(const Json& arguments) {
   std::vector<OverlayOf> disks;
   for (std::size_t i = 0; i < targets->size(); ++i)
     disks.push_back({(*targets)[i], (*paths)[i]});
-  return nothing(connection_->snapshot(disks, *others));
+  return nothing_or(connection_->snapshot(disks, *others));
 }
 
 }  // namespace holdfast::host::libvirt

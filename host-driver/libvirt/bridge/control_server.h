@@ -9,15 +9,18 @@
 //   snapshot-disks  disks, others       the instant
 //   commit-disk     target              starts to bring an overlay back
 //   pivot-disk      target              ends that
+//   …                                   backup_server.h has the rest
 //   event BLOCK_JOB target              a job has changed
 //
 // Threads: one; events are written by the event loop's.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/json_codec.h"
+#include "bridge/backup_server.h"
 #include "bridge/connection.h"
 #include "bridge/domain_xml.h"
 #include "bridge/requests.h"
@@ -49,6 +52,7 @@ class ControlServer {
   Writer& writer_;
   DomainAddress address_;
   std::unique_ptr<Connection> connection_;
+  std::optional<BackupServer> backups_;  // of that connection
 };
 
 }  // namespace holdfast::host::libvirt

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "bridge/domain_xml.h"
 
-#include <libxml/parser.h>
-#include <libxml/tree.h>
-
-#include <memory>
 #include <string_view>
 
 #include "base/text.h"
+#include "bridge/xml_reader.h"
 
 namespace holdfast::host::libvirt {
 
@@ -18,47 +15,6 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kDeepestChain = 32;
-
-struct DocumentFree {
-  void operator()(xmlDocPtr document) const { xmlFreeDoc(document); }
-};
-struct TextFree {
-  void operator()(xmlChar* text) const { xmlFree(text); }
-};
-using XmlText = std::unique_ptr<xmlChar, TextFree>;
-
-const xmlChar* as_xml(const char* text) {
-  return reinterpret_cast<const xmlChar*>(text);  // NOLINT: libxml2's bytes are unsigned
-}
-
-std::string as_text(const xmlChar* text) {
-  return text == nullptr ? std::string()
-                         : std::string(reinterpret_cast<const char*>(text));  // NOLINT: the same
-}
-
-bool is_element(const xmlNode* node, const char* name) {
-  return node->type == XML_ELEMENT_NODE && xmlStrEqual(node->name, as_xml(name)) != 0;
-}
-
-xmlNodePtr child_of(const xmlNode* node, const char* name) {
-  if (node == nullptr) return nullptr;
-  for (xmlNodePtr child = node->children; child != nullptr; child = child->next) {
-    if (is_element(child, name)) return child;
-  }
-  return nullptr;
-}
-
-std::string attribute_of(const xmlNode* node, const char* name) {
-  if (node == nullptr) return {};
-  const XmlText text(xmlGetProp(node, as_xml(name)));
-  return as_text(text.get());
-}
-
-std::string content_of(const xmlNode* node) {
-  if (node == nullptr) return {};
-  const XmlText text(xmlNodeGetContent(node));
-  return std::string(base::trimmed(as_text(text.get())));
-}
 
 std::string in_quotes(const std::string& text) {
   return "'" + base::printable(text, 200) + "'";
@@ -131,12 +87,18 @@ XmlDisk read_disk(const xmlNode* node) {
   return disk;
 }
 
+// Libvirt knows when the guest has opened the port.
+std::string agent_at(const xmlNode* channel) {
+  const xmlNode* const target = child_of(channel, "target");
+  if (attribute_of(target, "name") != "org.qemu.guest_agent.0") return {};
+  const std::string state = attribute_of(target, "state");
+  return state.empty() ? "there" : state;
+}
+
 }  // namespace
 
 Result<XmlDomain> read_domain_xml(const std::string& xml) {
-  const std::unique_ptr<xmlDoc, DocumentFree> document(
-      xmlReadMemory(xml.data(), static_cast<int>(xml.size()), "domain.xml", nullptr,
-                    XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING));
+  const XmlDocument document = parse_xml(xml);
   const xmlNode* const root = document ? xmlDocGetRootElement(document.get()) : nullptr;
   if (root == nullptr || !is_element(root, "domain")) {
     return Error(ErrorCode::kProtocol, "the definition is no domain");
@@ -147,6 +109,9 @@ Result<XmlDomain> read_domain_xml(const std::string& xml) {
   domain.has_tpm = child_of(devices, "tpm") != nullptr;
   if (devices == nullptr) return domain;
   for (const xmlNode* node = devices->children; node != nullptr; node = node->next) {
+    if (is_element(node, "channel")) {
+      if (std::string agent = agent_at(node); !agent.empty()) domain.agent = std::move(agent);
+    }
     if (!is_element(node, "disk")) continue;
     XmlDisk disk = read_disk(node);
     if (disk.target.empty()) return Error(ErrorCode::kProtocol, "a disk without a target");

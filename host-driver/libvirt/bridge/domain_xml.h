@@ -40,6 +40,8 @@ struct XmlDomain {
   // The file with the UEFI variables; empty if there is none.
   std::string nvram;
   bool has_tpm = false;
+  // The guest agent's channel: "missing", "connected", "disconnected"; "there" if nobody says.
+  std::string agent = "missing";
 };
 
 // kProtocol for what is no domain.

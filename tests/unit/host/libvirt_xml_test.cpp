@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "bridge/backup_xml.h"
 #include "bridge/domain_xml.h"
 #include "bridge/snapshot_xml.h"
 #include "libvirt/domain.h"
@@ -120,6 +121,7 @@ TEST(RemoteHost, IsTheOneInTheUri) {
   EXPECT_EQ(remote_host("qemu+unix:///system?socket=/s"), "");
   EXPECT_EQ(remote_host("qemu+ssh://root@kvm3.example/system"), "kvm3.example");
   EXPECT_EQ(remote_host("qemu+tls://kvm3:16514/system"), "kvm3:16514");
+  EXPECT_EQ(remote_host("qemu+ext:///system?command=/c"), "where the URI's command leads");
 }
 
 DomainDisk plain_disk() {
@@ -151,6 +153,59 @@ TEST(DomainDisks, AFileIsUsedNowOrAtTheNextStart) {
   EXPECT_TRUE(disks.uses("/i/a.qcow2"));
   EXPECT_TRUE(disks.uses("/i/b.qcow2"));
   EXPECT_FALSE(disks.uses("/i/c.qcow2"));
+}
+
+TEST(BackupXml, NamesTargetsAndWhatTheyAreTheChangesOf) {
+  const std::string xml =
+      backup_xml({{"vda", "/b/a&'b.qcow2", ""}, {"vdb", "/b/vdb.qcow2", "holdfast-t-1"}});
+  EXPECT_THAT(xml, HasSubstr("<disk name='vda' backup='yes' type='file' backupmode='full'>"));
+  EXPECT_THAT(xml, HasSubstr("file='/b/a&amp;&apos;b.qcow2'"));
+  EXPECT_THAT(xml, HasSubstr("name='vdb' backup='yes' type='file' backupmode='incremental' "
+                             "incremental='holdfast-t-1'"));
+  const auto targets = read_backup_targets(xml);
+  ASSERT_TRUE(targets) << targets.error().text();
+  EXPECT_EQ(*targets, (std::vector<std::string>{"/b/a&'b.qcow2", "/b/vdb.qcow2"}));
+}
+
+TEST(BackupXml, OfSomethingElseIsAnError) {
+  for (const char* text : {"", "<domain/>", "<domainbackup", "no"})
+    EXPECT_FALSE(read_backup_targets(text)) << text;
+}
+
+TEST(CheckpointXml, LeavesOutEveryDiskThatIsNotMeant) {
+  const std::string xml = checkpoint_xml({"holdfast-t-1", R"({"vdb":"<&>"})", {"vdb"}, {"vda"}});
+  EXPECT_THAT(xml, HasSubstr("<name>holdfast-t-1</name>"));
+  const auto read = read_checkpoint(xml);
+  ASSERT_TRUE(read) << read.error().text();
+  EXPECT_EQ(read->name, "holdfast-t-1");
+  EXPECT_EQ(read->description, R"({"vdb":"<&>"})");
+  ASSERT_EQ(read->disks.size(), 1U);
+  EXPECT_EQ(read->disks[0].disk, "vdb");
+  EXPECT_FALSE(read->disks[0].changed);
+}
+
+constexpr const char* kTwoDisks =
+    "<domaincheckpoint><name>n</name><disks>"
+    "<disk name='vda' checkpoint='bitmap' bitmap='n' size='65536'/>"
+    "<disk name='vdb' checkpoint='bitmap' bitmap='n' size='1x'/>"
+    "<disk name='vdc' checkpoint='no'/></disks><domain><name>web1</name></domain>"
+    "</domaincheckpoint>";
+
+TEST(CheckpointXml, TellsWhatHasChangedWhereThatIsKnown) {
+  const auto read = read_checkpoint(kTwoDisks);
+  ASSERT_TRUE(read) << read.error().text();
+  ASSERT_EQ(read->disks.size(), 2U);
+  EXPECT_EQ(read->disks[0].changed, 65536U);
+  EXPECT_FALSE(read->disks[1].changed);
+  EXPECT_FALSE(read_checkpoint("<domain/>"));
+}
+
+TEST(CheckpointXml, OfOneDiskHasNoBitmapForTheOthers) {
+  const auto xml = checkpoint_of_one_disk(kTwoDisks, "vdb");
+  ASSERT_TRUE(xml) << xml.error().text();
+  EXPECT_THAT(*xml, HasSubstr(R"(<disk name="vda" checkpoint="no" size="65536"/>)"));
+  EXPECT_THAT(*xml, HasSubstr(R"(<disk name="vdb" checkpoint="bitmap" bitmap="n")"));
+  EXPECT_THAT(*xml, HasSubstr("<domain><name>web1</name></domain>"));
 }
 
 }  // namespace

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""What the tests with a real libvirtd share: the daemon, a machine of its, and the real program."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from host_case import MIB, VM, HostCase
+from lab import kernel, testing
+from support import libvirt_daemon, qemu_machine
+from support.fake_qga import FakeQga
+from support.libvirt_daemon import LibvirtDaemon
+from support.libvirt_machine import LibvirtMachine
+
+
+def missing():
+    """Why nothing of this can run here; None if it can."""
+    tools = kernel.missing_tools()
+    return (libvirt_daemon.missing() or qemu_machine.missing() or
+            (f"'{tools[0]}' is not installed" if tools else None))
+
+
+class LibvirtCase(HostCase):
+    """One libvirtd and one machine for all tests of a class: a test leaves it as it found it."""
+
+    INCREMENTAL = "no"
+    SIZE = 64 * MIB
+    OWN_USER = False
+
+    @classmethod
+    def setUpClass(cls):
+        cls.reason = missing()
+        if cls.reason:
+            return
+        cls.lab = tempfile.mkdtemp(prefix="hfv-")
+        cls.addClassCleanup(shutil.rmtree, cls.lab, ignore_errors=True)
+        cls.agent = FakeQga(os.path.join(cls.lab, "qga.sock"))
+        cls.addClassCleanup(cls.agent.stop)
+        cls.daemon = LibvirtDaemon(os.path.join(cls.lab, "libvirt"), cls.OWN_USER)
+        cls.addClassCleanup(cls.daemon.stop)
+        cls.daemon.wait()
+        os.mkdir(os.path.join(cls.lab, "vm"))
+        if cls.OWN_USER:
+            for name, mode in ((".", 0o711), ("libvirt", 0o711), ("vm", 0o777), ("qga.sock", 0o777)):
+                os.chmod(os.path.join(cls.lab, name), mode)
+        cls.machine = LibvirtMachine(os.path.join(cls.lab, "vm"), cls.daemon, cls.agent.path,
+                                     size=cls.SIZE)
+        cls.addClassCleanup(cls.machine.stop)
+        cls.machine.start()
+        cls.machine.wait_for_agent()
+
+    def setUp(self):
+        if self.reason:
+            self.skipTest(self.reason)
+        self.program = testing.built("host-driver/holdfast")
+        self.bridge = testing.built("host-driver/libvirt/holdfast-libvirt")
+        self.directory = tempfile.mkdtemp(prefix="hfv-")
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        self.repository = self.path("repository")
+        self.state = self.path("state")
+        self.proxy = None
+        self.agent.behaviours.clear()
+        self.agent.on_freeze = None
+        self.agent.hook_status = None
+        self.agent.commands.clear()
+
+    def command(self, verb, *arguments, **settings):
+        values = {"uri": self.daemon.uri, "libvirt_program": self.bridge,
+                  "qmp": None, "agent": None, "qmp_timeout": "20s", "agent_timeout": "10s",
+                  "freeze_timeout": "20s", "thaw_timeout": "20s", "snapshot_timeout": "20s"}
+        return super().command(verb, *arguments, **(values | settings))
+
+    def image_in_backup(self, manifest, disk):
+        return (os.path.join(manifest["directory"], f"{disk}.qcow2"), "qcow2")
+
+    def frozen_copy(self, disk):
+        """What the disk is now, all images of its chain together."""
+        path, kind = self.machine.images[disk]
+        target = self.path(f"expected-{disk}.qcow2")
+        subprocess.run(["qemu-img", "convert", "-U", "-f", kind, "-O", "qcow2", path, target],
+                       check=True)
+        return (target, "qcow2")
+
+    def proxy_at(self, command, when):
+        """The program in the bridge's place, and the file that it reads the driver's pid from."""
+        program, driver = self.path("bridge"), self.path("driver")
+        shutil.copy(os.path.join(testing.SOURCE, "tests/support/bridge_proxy.py"), program)
+        with open(program + ".json", "w", encoding="utf-8") as file:
+            json.dump({"bridge": self.bridge, "command": command, "when": when,
+                       "driver": driver}, file)
+        return program, driver
+
+    def killed_at(self, command, when):
+        program, driver = self.proxy_at(command, when)
+        with open(driver + ".wanted", "w", encoding="ascii"):
+            pass
+        run = self.start_host("backup", VM, libvirt_program=program)
+        with open(driver + ".new", "w", encoding="ascii") as file:
+            file.write(str(run.pid))
+        os.rename(driver + ".new", driver)
+        self.assertEqual(run.wait(90), -signal.SIGKILL)
+        self.assertFalse(os.path.exists(driver + ".wanted"))
+        return run
