@@ -73,6 +73,7 @@ class BackupRun {
   [[nodiscard]] base::Result<void> take_locks();
   [[nodiscard]] base::Result<void> check_compression();
   [[nodiscard]] base::Result<void> reach_agent(bool left_by_us);
+  [[nodiscard]] base::Error unanswered(base::Error error);
   [[nodiscard]] base::Result<void> look_at_disks();
   [[nodiscard]] base::Result<void> check_space();
   // trim.cpp

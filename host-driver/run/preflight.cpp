@@ -125,10 +125,20 @@ Result<void> BackupRun::check_compression() {
   return qmp::require_compression(*monitor_, settings_.compress, monitor_time());
 }
 
+// Why an agent may not answer, where the monitor knows more than the agent's silence says.
+Error BackupRun::unanswered(Error error) {
+  const auto status = monitor_->execute("query-status", base::Json::object(), monitor_time());
+  if (!status || base::string_member(*status, "status").value_or("") != "paused") return error;
+  const ErrorCode code = error.code();
+  return Error(code, "the machine is paused, and its guest agent with it")
+      .caused_by(std::move(error))
+      .with_hint("resume it; or, since it writes nothing meanwhile, use --require=crash");
+}
+
 // `left_by_us`: an earlier run of ours was interrupted, so a frozen guest may be its doing.
 Result<void> BackupRun::reach_agent(bool left_by_us) {
   const auto do_without = [&](Error error) -> Result<void> {
-    if (required() > Level::kCrash) return error;
+    if (required() > Level::kCrash) return unanswered(std::move(error));
     evidence_.not_tried = error.text();
     agent_.reset();
     return {};

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The driver dies, or its surroundings do: never a frozen guest, never a worse disk."""
 
+import json
 import os
 import random
 import signal
@@ -285,6 +286,17 @@ class HostAgentMisbehaves(HostCase):
             self.agent.behaviours[command] = lambda agent, request: None
             self.assertIn("timed out", self.fails_within(20, agent_timeout="500ms"))
             self.agent.behaviours.clear()
+
+    def test_stands_still_with_its_machine(self):
+        self.machine.monitor.execute("cont")
+        self.machine.monitor.execute("stop")
+        self.agent.behaviours["guest-sync-delimited"] = lambda agent, request: None
+        self.assertIn("the machine is paused", self.fails_within(20, agent_timeout="500ms"))
+        done = self.run_host("backup", VM, "--json", agent_timeout="500ms", require="crash",
+                             prefer="crash")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["level"], "crash")
+        self.assertEqual(self.machine.monitor.execute("query-status")["status"], "paused")
 
     def test_is_not_there(self):
         self.agent.stop()
