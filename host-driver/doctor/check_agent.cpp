@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "doctor/doctor.h"
 #include "qga/fsfreeze.h"
+#include "run/channel.h"
 #include "run/guest_record.h"
 
 namespace holdfast::host::doctor {
@@ -183,8 +184,10 @@ class Examination {
 
 Findings check_agent(const Patient& patient) {
   const config::Settings& settings = patient.settings;
-  if (settings.agent.empty()) return {};
-  auto agent = qga::Agent::connect(settings.agent, Deadline::in(settings.agent_timeout));
+  const wire::Endpoint endpoint = run::agent_endpoint(settings);
+  // Of a machine that libvirt does not reach, that has been said.
+  if (endpoint.empty() || (run::is_by_libvirt(settings) && !patient.disks)) return {};
+  auto agent = qga::Agent::connect(endpoint, Deadline::in(settings.agent_timeout));
   if (!agent) {
     Finding finding = problem(kArea, "agent-socket", agent.error(),
                               "is the machine running, and is this the path of its chardev?");

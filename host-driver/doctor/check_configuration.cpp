@@ -5,6 +5,7 @@
 #include "base/duration.h"
 #include "base/text.h"
 #include "doctor/doctor.h"
+#include "run/channel.h"
 
 namespace holdfast::host::doctor {
 
@@ -21,7 +22,7 @@ void look_at_levels(const config::Settings& settings, Findings& findings) {
                         "require = crash: a backup without any freeze counts as good",
                         "require = application, where the guest runs holdfastd"});
   }
-  if (settings.require != "crash" && settings.agent.empty()) {
+  if (settings.require != "crash" && run::agent_endpoint(settings).empty()) {
     findings.push_back(
         {Level::kProblem, kArea, "no-agent",
          "'agent' is not set, and require = " + settings.require + " cannot be reached without it",
@@ -52,7 +53,7 @@ Findings check_configuration(const Patient& patient) {
   Findings findings;
   for (const auto& [key, value] :
        {std::pair("qmp", &settings.qmp), {"repository", &settings.repository}}) {
-    if (!value->empty()) continue;
+    if (!value->empty() || (key == std::string("qmp") && run::is_by_libvirt(settings))) continue;
     findings.push_back({Level::kProblem, kArea, std::string("no-") + key,
                         "'" + std::string(key) + "' is not set",
                         "set it in vms.d/" + settings.vm + ".conf or host.conf"});

@@ -7,6 +7,7 @@
 #include "doctor/doctor.h"
 #include "qmp/jobs.h"
 #include "qmp/schema.h"
+#include "run/channel.h"
 
 namespace holdfast::host::doctor {
 
@@ -96,6 +97,7 @@ std::vector<std::string> probed_drives(const std::vector<std::string>& words) {
 
 Findings check_qemu(Patient& patient) {
   const config::Settings& settings = patient.settings;
+  if (run::is_by_libvirt(settings)) return check_libvirt(patient);
   if (settings.qmp.empty()) return {};
   const auto deadline = [&] { return Deadline::in(settings.qmp_timeout); };
   auto monitor = qmp::Client::connect(settings.qmp, deadline(), patient.stop);

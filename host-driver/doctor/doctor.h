@@ -6,6 +6,7 @@
 //
 //   configuration   the settings, and how they fit each other
 //   programs        qemu-img and its age
+//   libvirt         in the monitor's place: the connection, the domain and its state
 //   qemu, disks     the monitor; the disks, their files, room for overlays, leftovers
 //   agent, guest    the agent, what it allows, is it frozen; is Holdfast there
 //   repository      is it ours, is there room, is it a place to keep backups
@@ -42,6 +43,7 @@ struct Patient {
 [[nodiscard]] Findings check_configuration(const Patient& patient);
 [[nodiscard]] Findings check_programs(const Patient& patient);
 [[nodiscard]] Findings check_qemu(Patient& patient);
+[[nodiscard]] Findings check_libvirt(Patient& patient);
 [[nodiscard]] Findings check_disks(const Patient& patient);
 [[nodiscard]] Findings check_agent(const Patient& patient);
 [[nodiscard]] Findings check_repository(const Patient& patient);

@@ -186,6 +186,26 @@ class Killed(BackupCase):
                 self.assertEqual(manifest["disks"][1]["backing"], {"id": latest})
 
 
+class AnotherUser(BackupCase):
+    """QEMU runs as a user of its own, as Debian's package has it."""
+
+    OWN_USER = True
+
+    def test_is_let_through_and_lent_the_files(self):
+        os.mkdir(self.repository, 0o700)
+        # mkdtemp's own directory lets nobody through
+        line = self.failing(self.run_host("backup", VM))
+        self.assertRegex(line, r"the machine's QEMU, user \d+, cannot get to")
+        self.assertEqual(self.agent.count("guest-fsfreeze-freeze"), 0)
+        self.assertEqual(self.machine.checkpoints(), [])
+        os.chmod(self.directory, 0o711)
+        os.chmod(self.repository, 0o711)
+        first = self.back_up_and_compare()
+        self.machine.write("vdb", 0x91, MIB, MIB)
+        manifest = self.back_up_and_compare()
+        self.assertEqual(manifest["disks"][1]["backing"], {"id": first["id"]})
+
+
 class Slow(BackupCase):
     """A disk with enough in it that the copy, limited just after it has begun, still runs."""
 
