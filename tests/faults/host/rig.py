@@ -92,9 +92,9 @@ class Rig:
         self.machine = self.guest = self.proxy = self.gate = None
         self.stage = Stage()
         self.writer = Writer(self._write)
-        # A monitor's qemu-io runs QEMU's event loop within its own command. A write of it that meets
-        # the end of a commit there trips over an assertion of QEMU 7.2 (block/io.c,
-        # bdrv_co_write_req_prepare); a device's waits until the graph has been changed.
+        # Writes of a monitor's qemu-io that met the end of a commit have tripped over an assertion of
+        # QEMU 7.2 (block/io.c, bdrv_co_write_req_prepare), perhaps since they run QEMU's event loop
+        # within their own command. Writes of a device there are the matter of the tests with a guest.
         self.stage.always = {"qmp job-complete": lambda: self.writer.hold("pivot"),
                              "qmp job-dismiss": lambda: self.writer.go("pivot")}
         try:

@@ -48,7 +48,8 @@ class Room : public ::testing::Test {
 TEST_F(Room, IsCountedInTheClustersOfTheCopy) {
   EXPECT_EQ(room_for(disk({})), kMore);
   // Two bytes in one cluster, one in each of two others.
-  EXPECT_EQ(room_for(disk({kMiB, kMiB + 50000, 3 * kMiB, 9 * kMiB})), std::uint64_t{3} * 65536 + kMore);
+  EXPECT_EQ(room_for(disk({kMiB, kMiB + 50000, 3 * kMiB, 9 * kMiB})),
+            std::uint64_t{3} * 65536 + kMore);
 }
 
 TEST_F(Room, IsWhatQemuSaysWhereThatIsMoreOrNobodyElseKnows) {
