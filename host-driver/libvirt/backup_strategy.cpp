@@ -48,6 +48,11 @@ bool is_ours(const BackupJob& job, const std::optional<Journal>& journal) {
   });
 }
 
+// Libvirt gives no reason, or the one that QEMU's job had (ECANCELED), by which disk ended first.
+bool is_cancelled(const BackupJob& job) {
+  return job.error.empty() || job.error == "Operation canceled";
+}
+
 }  // namespace
 
 std::string BackupStrategy::target_path(std::size_t index) const {
@@ -182,7 +187,7 @@ Result<void> BackupStrategy::copy(std::size_t index, Deadline deadline, const st
     if (!job->success) {
       return Error(ErrorCode::kRefused,
                    "libvirt's backup has failed: " +
-                       (job->error.empty() ? "it was ended by somebody else" : job->error));
+                       (is_cancelled(*job) ? "it was ended by somebody else" : job->error));
     }
     copied_ = true;
   }
