@@ -114,9 +114,8 @@ Result<int> restore(const Invocation& invocation, Environment& environment) {
   for (const FileEntry& file : files) {
     auto sound = check.check_file(*backup, file);
     if (!sound) {
-      return Error(sound.error().code(), "unable to restore the " + file.what)
-          .with_hint("'--disk NAME' restores disks alone")
-          .caused_by(std::move(sound).error());
+      return base::wrap(std::move(sound).error(), "unable to restore the " + file.what)
+          .with_hint("'--disk NAME' restores disks alone");
     }
   }
   auto fresh = FreshFiles::in(invocation.to);
