@@ -190,6 +190,10 @@ class SilentAgent(Hostile):
         self.assertIn("was not frozen any more after the snapshot", said)
         self.assert_untouched()
 
+    def last_thaw(self):
+        names = self.agent.names()
+        return len(names) - names[::-1].index("guest-fsfreeze-thaw")
+
     def test_a_thaw_that_is_never_answered_right_is_left_to_the_guardian(self):
         self.agent.behaviours["guest-fsfreeze-thaw"] = lambda agent, request: (
             agent.respond(request), endless(b"{}\n" * 4096))[1]
@@ -199,9 +203,8 @@ class SilentAgent(Hostile):
         self.agent.behaviours.clear()
         # The guardian goes on asking until the guest says that it is thawed; then it ends, and with
         # it the connection that the agent's one client has.
-        asked = self.agent.count("guest-fsfreeze-status")
         self.assertTrue(self.agent.wait_until(
-            lambda: self.agent.count("guest-fsfreeze-status") > asked, 20))
+            lambda: "guest-fsfreeze-status" in self.agent.names()[self.last_thaw():], 20))
         self.assert_untouched()
 
 
@@ -282,9 +285,10 @@ class HostileRecord(Hostile):
         for backup in self.published():
             directory = os.path.join(self.repository, VM, backup)
             self.assertEqual(sorted(os.listdir(directory)),
-                             ["data.qcow2", "manifest.json", "sys.qcow2"])
-            with open(os.path.join(directory, "manifest.json"), "rb") as manifest:
-                self.assertIsNone(harm_in(manifest.read()))
+                             ["data.qcow2", "definition.json", "manifest.json", "sys.qcow2"])
+            for name in ("definition.json", "manifest.json"):
+                with open(os.path.join(directory, name), "rb") as document:
+                    self.assertIsNone(harm_in(document.read()))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 
 from host_case import KIB, MIB, VM
 from lab import testing
@@ -139,7 +140,7 @@ class Thin(IncrementCase):
 
     def assert_thin(self, backup):
         for form in ("raw", "qcow2"):
-            out = self.path(f"out-{form}")
+            out = tempfile.mkdtemp(dir=self.directory)
             done = self.run_host("restore", VM, backup, "--to", out, "--format", form)
             self.assertEqual(done.returncode, 0, done.stderr)
             for disk, image in self.machine.images.items():
