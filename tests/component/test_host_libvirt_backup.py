@@ -299,10 +299,15 @@ class Slow(BackupCase):
         self.daemon.restart()
         self.quicken()
         out, err = run.communicate(timeout=120)
-        self.assertEqual(run.returncode, 0, err)
         self.machine.wait_for_agent()
         self.assert_nothing_left()
-        self.assert_holds(json.loads(out), expected)
+        if run.returncode == 0:
+            self.assert_holds(json.loads(out), expected)
+        else:
+            # Libvirt does not always know the outcome of a copy that ends while it comes back, and
+            # what nobody knows to be complete is not published.
+            self.assertIn("libvirt does not say how its backup has ended", err)
+            self.assertEqual(self.published(), [])
 
 
 class PowerCut(BackupCase):

@@ -111,6 +111,7 @@ Result<void> Backups::begin(const std::vector<BackupTarget>& targets,
     return refused();
   }
   std::vector<std::string> disks;
+  disks.reserve(targets.size());
   for (const BackupTarget& target : targets)
     disks.push_back(target.disk);
   // Where it is refused there is time for it later.
