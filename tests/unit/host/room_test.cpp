@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint64_t kSize = 64 * kMiB;
+constexpr std::uint64_t kCluster = 65536;
 // What is there beside the data.
 constexpr std::uint64_t kMore = kSize / 4096 + 4 * kMiB;
 
@@ -48,8 +49,7 @@ class Room : public ::testing::Test {
 TEST_F(Room, IsCountedInTheClustersOfTheCopy) {
   EXPECT_EQ(room_for(disk({})), kMore);
   // Two bytes in one cluster, one in each of two others.
-  EXPECT_EQ(room_for(disk({kMiB, kMiB + 50000, 3 * kMiB, 9 * kMiB})),
-            std::uint64_t{3} * 65536 + kMore);
+  EXPECT_EQ(room_for(disk({kMiB, kMiB + 50000, 3 * kMiB, 9 * kMiB})), 3 * kCluster + kMore);
 }
 
 TEST_F(Room, IsWhatQemuSaysWhereThatIsMoreOrNobodyElseKnows) {
@@ -67,8 +67,8 @@ TEST_F(Room, OfAnIncrementIsWhatHasChanged) {
 
 TEST_F(Room, OfAnIncrementIsNoMoreThanTheDiskHolds) {
   // The guest has discarded nearly all of it, which marks it as changed.
-  EXPECT_EQ(data_of_changes(disk({kMiB, 3 * kMiB}), kSize), 2 * 65536U);
-  EXPECT_EQ(room_for_changes(disk({kMiB, 3 * kMiB}), kSize), 2 * 65536 + kMore);
+  EXPECT_EQ(data_of_changes(disk({kMiB, 3 * kMiB}), kSize), 2 * kCluster);
+  EXPECT_EQ(room_for_changes(disk({kMiB, 3 * kMiB}), kSize), 2 * kCluster + kMore);
   // A block device does not tell what it holds.
   qmp::Disk device = disk({});
   device.chain.front().path = "/dev/null";
