@@ -165,8 +165,9 @@ Result<BackupOutcome> BackupRun::copy_and_publish() {
   if (!settled) {
     const ErrorCode code = settled.error().code();
     return Error(code, "the backup '" + draft_->id() +
-                           "' is complete and published, but its overlays are still in use")
-        .caused_by(std::move(settled).error());
+                           "' is complete and published, but something of it is left in QEMU")
+        .caused_by(std::move(settled).error())
+        .with_hint("the next run takes it away, or: holdfast recover " + settings_.vm);
   }
   keep_bitmaps(draft_->id());
   outcome.directory = std::move(*published);
