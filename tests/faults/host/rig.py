@@ -151,7 +151,8 @@ class Rig:
             return "unlink overlay" if ".holdfast-" in last else "unlink file"
         if last.endswith("/manifest.json"):
             return "rename manifest"
-        return ("rename draft" if "/.incomplete-" in paths[0] else
+        # The draft itself, not a file in it.
+        return ("rename draft" if os.path.basename(paths[0]).startswith(".incomplete-") else
                 "rename backup" if "/.removing-" in last else None)
 
     # -- mounts
