@@ -18,6 +18,8 @@ namespace {
 constexpr base::Millis kCommandTime{40000};
 // Events come when a disk is done; progress is to be seen in between.
 constexpr base::Millis kAskAgain{500};
+// A daemon that has been restarted says that there is no job until it has found its machines again.
+constexpr base::Millis kComesBack{15000};
 // How long a disk that is just ending may take for it.
 constexpr base::Millis kLimitTime{10000};
 
@@ -30,6 +32,14 @@ Result<void> pause(qmp::Client& bridge, Deadline deadline, const std::stop_token
   if (deadline.passed()) return Error(ErrorCode::kTimedOut, "libvirt's backup still runs");
   const auto event = bridge.next_event(deadline.earlier_of(Deadline::in(kAskAgain)), stop);
   if (!event && event.error().code() != ErrorCode::kTimedOut) return event.error();
+  return {};
+}
+
+// Libvirt says that a backup has ended a little before it has closed the last target, and answers
+// this after it has (qemu_blockjob.c, qemuBlockJobProcessEventConcludedBackup).
+Result<void> await_closed_targets(qmp::Client& bridge) {
+  const auto disks = read_disks(bridge, command_time());
+  if (!disks) return disks.error();
   return {};
 }
 
@@ -81,17 +91,19 @@ Result<void> limit_backup(qmp::Client& bridge, const std::vector<std::string>& d
 Result<BackupJob> wait_for_backup(qmp::Client& bridge, Deadline deadline,
                                   const std::stop_token& stop,
                                   const snapshot::CopyProgress& progress) {
+  std::optional<Deadline> neither;  // a job nor how it has ended
   for (;;) {
     auto job = read_backup_job(bridge, command_time());
     if (!job) return job;
-    if (!job->is_there()) {
-      // Libvirt says so a little before it has closed the last target, and answers this after it
-      // has (qemu_blockjob.c, qemuBlockJobProcessEventConcludedBackup).
-      const auto disks = read_disks(bridge, command_time());
-      if (!disks) return disks.error();
+    if (job->is_there()) {
+      neither.reset();
+      if (progress && job->total > 0) progress(100.0 * job->done / job->total);
+    } else if (job->outcome_known || (neither && neither->passed())) {
+      if (auto closed = await_closed_targets(bridge); !closed) return std::move(closed).error();
       return job;
+    } else if (!neither) {
+      neither = Deadline::in(kComesBack);
     }
-    if (progress && job->total > 0) progress(100.0 * job->done / job->total);
     if (auto paused = pause(bridge, deadline, stop); !paused) return std::move(paused).error();
   }
 }
@@ -107,9 +119,7 @@ Result<void> end_backup(qmp::Client& bridge, Deadline deadline, const std::stop_
     }
     if (auto paused = pause(bridge, deadline, stop); !paused) return paused;
   }
-  const auto waited = wait_for_backup(bridge, deadline, stop, {});
-  if (!waited) return waited.error();
-  return {};
+  return await_closed_targets(bridge);
 }
 
 }  // namespace holdfast::host::libvirt

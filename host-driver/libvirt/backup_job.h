@@ -37,7 +37,8 @@ struct BackupJob {
                                               const std::vector<std::string>& disks,
                                               std::int64_t rate, const std::stop_token& stop);
 
-// Until there is none, and libvirt has closed its targets. Its outcome is not judged.
+// Until there is none, and libvirt has closed its targets. Its outcome is not judged; where it is
+// not known either, the daemon has just come back, and is given time to find its machines again.
 [[nodiscard]] base::Result<BackupJob> wait_for_backup(qmp::Client& bridge, base::Deadline deadline,
                                                       const std::stop_token& stop,
                                                       const snapshot::CopyProgress& progress);
