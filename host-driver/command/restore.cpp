@@ -1,19 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include <fcntl.h>
-#include <stdio.h>  // renameat2: glibc, not std
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
 #include <iostream>
 
-#include "base/scope_guard.h"
 #include "base/text.h"
-#include "base/unique_fd.h"
 #include "command/backup_check.h"
 #include "command/chosen_disks.h"
 #include "command/commands.h"
 #include "command/fresh_files.h"
+#include "command/partial_file.h"
 #include "command/restored_file.h"
 #include "repository/paths.h"
 #include "repository/use.h"
@@ -41,29 +34,16 @@ Result<void> require_absent(const std::string& path) {
       .with_hint("nothing is ever overwritten: choose another directory, or move it away");
 }
 
-// Under a temporary name first: an interrupted restore leaves nothing that looks like a disk.
 Result<void> write_image(const std::vector<image::Layer>& stored, const std::string& target,
                          const std::string& format, image::QemuImg& images, Deadline deadline,
                          const std::stop_token& stop, const image::Progress& progress) {
   const auto source = image::source_of(stored);
   if (!source) return source.error();
-  const std::string partial = target + ".partial";
-  base::UniqueFd placeholder(
-      ::open(partial.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!placeholder.valid()) {
-    return base::errno_error(errno, "unable to make '" + base::printable(partial) + "'");
-  }
-  base::ScopeGuard remove([&] { (void)::unlink(partial.c_str()); });
-  placeholder.reset();
-  if (auto done = images.convert(*source, partial, format, deadline, stop, progress); !done) {
-    return done;
-  }
-  if (auto flushed = repository::flush_file(partial); !flushed) return flushed;
-  if (::renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) != 0) {
-    return base::errno_error(errno, "unable to name '" + base::printable(target) + "'");
-  }
-  remove.dismiss();
-  return {};
+  auto partial = PartialFile::of(target);
+  if (!partial) return std::move(partial).error();
+  auto done = images.convert(*source, partial->path(), format, deadline, stop, progress);
+  if (!done) return done;
+  return partial->keep();
 }
 
 }  // namespace
