@@ -3,10 +3,9 @@
 
 #include "base/text.h"
 #include "command/backup_check.h"
-#include "command/chosen_disks.h"
+#include "command/chosen_backup.h"
 #include "command/commands.h"
 #include "command/nbd_server.h"
-#include "repository/use.h"
 
 namespace holdfast::host::command {
 
@@ -16,7 +15,6 @@ using base::Json;
 using base::Result;
 using repository::Backup;
 using repository::DiskEntry;
-using repository::Repository;
 
 namespace {
 
@@ -51,23 +49,16 @@ void print_how(const Backup& backup, const std::vector<DiskEntry>& disks, const 
 }  // namespace
 
 Result<int> export_backup(const Invocation& invocation, Environment& environment) {
-  const std::string& vm = invocation.arguments[0];
-  const auto settings = settings_for(invocation, vm, Needs::kRepository);
-  if (!settings) return settings.error();
-  const auto repository = Repository::open(settings->repository);
-  if (!repository) return repository.error();
-  const auto backup = repository->find(vm, invocation.arguments[1]);
-  if (!backup) return backup.error();
-  const auto disks = chosen_disks(*backup, invocation);
-  if (!disks) return disks.error();
-  const auto use = repository::Use::of(*repository, *backup, *disks);
-  if (!use) return use.error();
-  if (disks->empty()) {
-    return Error(ErrorCode::kNotFound, "backup '" + backup->manifest.id + "' has no disks");
+  const auto chosen = choose_backup(invocation);
+  if (!chosen) return chosen.error();
+  const Backup& backup = chosen->backup;
+  const std::vector<DiskEntry>& disks = chosen->disks;
+  if (disks.empty()) {
+    return Error(ErrorCode::kNotFound, "backup '" + backup.manifest.id + "' has no disks");
   }
   std::vector<Exported> images;
-  for (const DiskEntry& disk : *disks) {
-    auto chain = look_at_disk(*repository, *backup, disk);
+  for (const DiskEntry& disk : disks) {
+    auto chain = look_at_disk(chosen->repository, backup, disk);
     if (!chain) return std::move(chain).error();
     images.push_back({disk.name, std::move(*chain)});
   }
@@ -75,12 +66,12 @@ Result<int> export_backup(const Invocation& invocation, Environment& environment
   if (!socket) return std::move(socket).error();
   const auto ready = [&] {
     if (invocation.json) {
-      std::cout << base::to_document(as_json(*backup, *disks, socket->path())) << std::flush;
+      std::cout << base::to_document(as_json(backup, disks, socket->path())) << std::flush;
     } else {
-      print_how(*backup, *disks, socket->path());
+      print_how(backup, disks, socket->path());
     }
   };
-  auto served = serve(environment.processes, settings->qemu_storage_daemon, images, *socket,
+  auto served = serve(environment.processes, chosen->settings.qemu_storage_daemon, images, *socket,
                       environment.stop, ready);
   if (!served) return std::move(served).error();
   return 0;

@@ -3,13 +3,12 @@
 
 #include "base/text.h"
 #include "command/backup_check.h"
-#include "command/chosen_disks.h"
+#include "command/chosen_backup.h"
 #include "command/commands.h"
 #include "command/fresh_files.h"
 #include "command/partial_file.h"
 #include "command/restored_file.h"
 #include "repository/paths.h"
-#include "repository/use.h"
 #include "ui/progress_bar.h"
 
 namespace holdfast::host::command {
@@ -19,9 +18,9 @@ using base::Error;
 using base::ErrorCode;
 using base::Json;
 using base::Result;
+using repository::Backup;
 using repository::DiskEntry;
 using repository::FileEntry;
-using repository::Repository;
 
 namespace {
 
@@ -50,16 +49,11 @@ Result<void> write_image(const std::vector<image::Layer>& stored, const std::str
 
 Result<int> restore(const Invocation& invocation, Environment& environment) {
   const std::string& vm = invocation.arguments[0];
-  const auto settings = settings_for(invocation, vm, Needs::kRepository);
-  if (!settings) return settings.error();
-  const auto repository = Repository::open(settings->repository);
-  if (!repository) return repository.error();
-  const auto backup = repository->find(vm, invocation.arguments[1]);
-  if (!backup) return backup.error();
-  const auto disks = chosen_disks(*backup, invocation);
-  if (!disks) return disks.error();
-  const auto use = repository::Use::of(*repository, *backup, *disks);
-  if (!use) return use.error();
+  const auto chosen = choose_backup(invocation);
+  if (!chosen) return chosen.error();
+  const config::Settings& settings = chosen->settings;
+  const Backup& backup = chosen->backup;
+  const std::vector<DiskEntry>& disks = chosen->disks;
   // Flash has no format: a machine reads it as it is.
   const auto format_of = [&](const DiskEntry& disk) {
     return disk.pflash ? std::string("raw") : invocation.format;
@@ -67,32 +61,32 @@ Result<int> restore(const Invocation& invocation, Environment& environment) {
   const auto target_of = [&](const DiskEntry& disk) {
     return invocation.to + "/" + disk.name + "." + (disk.pflash ? "fd" : invocation.format);
   };
-  for (const DiskEntry& disk : *disks) {
+  for (const DiskEntry& disk : disks) {
     if (auto absent = require_absent(target_of(disk)); !absent) return std::move(absent).error();
   }
   // Who names disks wants nothing else.
   std::vector<FileEntry> files;
-  if (invocation.disks.empty()) files = backup->manifest.files;
+  if (invocation.disks.empty()) files = backup.manifest.files;
   for (const FileEntry& file : files) {
     auto absent = require_absent(invocation.to + "/" + file.file);
     if (!absent) return std::move(absent).error();
   }
 
-  image::QemuImg images(environment.processes, settings->qemu_img);
-  BackupCheck check(*repository, images, settings->copy_timeout, environment.stop);
+  image::QemuImg images(environment.processes, settings.qemu_img);
+  BackupCheck check(chosen->repository, images, settings.copy_timeout, environment.stop);
   ui::ProgressBar bar(!invocation.quiet && ui::terminal_attached());
   const auto showing = [&](const std::string& doing) {
     return [&bar, label = vm + ": " + doing](double percent) { bar.update(label, percent); };
   };
   // All of them before the first is written: a disk that is of no use is told early.
   std::vector<std::vector<image::Layer>> stored;
-  for (const DiskEntry& disk : *disks) {
-    auto sound = check.check_disk(*backup, disk, showing("verifying " + disk.name));
+  for (const DiskEntry& disk : disks) {
+    auto sound = check.check_disk(backup, disk, showing("verifying " + disk.name));
     if (!sound) return std::move(sound).error();
     stored.push_back(std::move(*sound));
   }
   for (const FileEntry& file : files) {
-    auto sound = check.check_file(*backup, file);
+    auto sound = check.check_file(backup, file);
     if (!sound) {
       return base::wrap(std::move(sound).error(), "unable to restore the " + file.what)
           .with_hint("'--disk NAME' restores disks alone");
@@ -101,12 +95,12 @@ Result<int> restore(const Invocation& invocation, Environment& environment) {
   auto fresh = FreshFiles::in(invocation.to);
   if (!fresh) return std::move(fresh).error();
   Json written = Json::array();
-  for (std::size_t i = 0; i < disks->size(); ++i) {
-    const DiskEntry& disk = (*disks)[i];
+  for (std::size_t i = 0; i < disks.size(); ++i) {
+    const DiskEntry& disk = disks[i];
     const std::string target = target_of(disk);
-    auto done = write_image(stored[i], target, format_of(disk), images,
-                            Deadline::in(settings->copy_timeout), environment.stop,
-                            showing("writing " + disk.name));
+    auto done =
+        write_image(stored[i], target, format_of(disk), images, Deadline::in(settings.copy_timeout),
+                    environment.stop, showing("writing " + disk.name));
     if (!done) return std::move(done).error();
     if (auto added = fresh->add(target); !added) return std::move(added).error();
     written.push_back({{"disk", disk.name},
@@ -117,7 +111,7 @@ Result<int> restore(const Invocation& invocation, Environment& environment) {
   }
   Json restored = Json::array();
   for (const FileEntry& file : files) {
-    auto done = restore_file(*backup, file, invocation.to);
+    auto done = restore_file(backup, file, invocation.to);
     if (!done) return std::move(done).error();
     const std::string target = invocation.to + "/" + file.file;
     if (auto added = fresh->add(target); !added) return std::move(added).error();
@@ -130,11 +124,11 @@ Result<int> restore(const Invocation& invocation, Environment& environment) {
   bar.clear();
   if (invocation.json) {
     std::cout << base::to_document({{"vm", vm},
-                                    {"id", backup->manifest.id},
+                                    {"id", backup.manifest.id},
                                     {"images", std::move(written)},
                                     {"files", std::move(restored)}});
   } else if (!invocation.quiet) {
-    std::cout << vm << ": " << backup->manifest.id << ": restored; to boot, in this order:\n";
+    std::cout << vm << ": " << backup.manifest.id << ": restored; to boot, in this order:\n";
     for (const Json& image : written) {
       std::cout << "  -drive file=" << base::printable(image.at("path").get<std::string>())
                 << ",format=" << image.at("format").get<std::string>()
