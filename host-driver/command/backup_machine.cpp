@@ -90,6 +90,7 @@ RunReport back_up(const Invocation& invocation, const config::Settings& settings
   run::BackupRun backup_run({.settings = settings,
                              .keep_failed = invocation.keep_failed,
                              .full = invocation.full,
+                             .new_repository = invocation.new_repository,
                              .before_it_begins = before_it_begins},
                             environment.processes, observer, environment.stop, environment.abandon);
   RunReport report = report_of(backup_run, settings, environment);

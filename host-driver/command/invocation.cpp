@@ -72,6 +72,8 @@ po::options_description own_options(Invocation& invocation) {
   add("keep-failed", po::bool_switch(&invocation.keep_failed),
       "backup: keep what is below the required level, as ID.failed");
   add("full", po::bool_switch(&invocation.full), "backup: copy all of each disk");
+  add("new-repository", po::bool_switch(&invocation.new_repository),
+      "backup: make one even where backups have been before");
   add("all", po::bool_switch(&invocation.all), "backup: every enabled machine of vms.d");
   add("jobs,j", po::value<std::string>(), "backup: the key 'parallel' under another name");
   add("report-fd", po::value<int>(),
@@ -166,8 +168,10 @@ Result<void> check_arguments(const Invocation& invocation) {
     return usage("usage: holdfast " + invocation.verb + " " + std::string(verb->arguments));
   }
   if (invocation.verb == "backup" && !invocation.print_config) return check_backup(invocation);
-  if (invocation.verb != "backup" && (invocation.all || invocation.full || invocation.report_fd)) {
-    return usage("--all, --full and --report-fd are for 'backup'");
+  const bool for_backup =
+      invocation.all || invocation.full || invocation.new_repository || invocation.report_fd;
+  if (invocation.verb != "backup" && for_backup) {
+    return usage("--all, --full, --new-repository and --report-fd are for 'backup'");
   }
   if (invocation.verb == "restore" && invocation.to.empty()) {
     return usage("restore needs --to DIR");

@@ -26,6 +26,7 @@ struct Invocation {
   bool print_config = false;
   bool keep_failed = false;
   bool full = false;
+  bool new_repository = false;
   bool all = false;
   // The events of the run go to this descriptor, and nothing to the standard streams.
   std::optional<int> report_fd;

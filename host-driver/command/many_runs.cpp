@@ -44,6 +44,7 @@ std::vector<std::string> child_words(const Invocation& invocation, const std::st
   std::vector<std::string> words{"backup", "--config-directory=" + invocation.config_directory};
   if (invocation.keep_failed) words.emplace_back("--keep-failed");
   if (invocation.full) words.emplace_back("--full");
+  if (invocation.new_repository) words.emplace_back("--new-repository");
   for (const base::Setting& setting : invocation.overrides)
     words.push_back("--" + setting.key + "=" + setting.value);
   // A name that looks like an option is still a name, if not one of a machine.

@@ -14,8 +14,10 @@
 #include "doctor/doctor.h"
 #include "repository/chain.h"
 #include "repository/paths.h"
+#include "repository/remembered.h"
 #include "repository/repository.h"
 #include "run/parent.h"
+#include "snapshot/room.h"
 
 namespace holdfast::host::doctor {
 
@@ -104,7 +106,7 @@ Need need_of(const Patient& patient, const Repository* repository) {
     const snapshot::DiskPlan plan =
         snapshot::plan_disk(disk, parent, repository != nullptr ? repository->tag() : "");
     need.full += disk.actual_size;
-    need.next += plan.increment() ? plan.changed : disk.actual_size;
+    need.next += snapshot::data_to_copy(disk, plan);
     need.increment = need.increment && plan.increment();
   }
   return need;
@@ -191,6 +193,10 @@ Findings check_repository(const Patient& patient) {
   Findings findings;
   const std::string there = existing(path);
   const auto repository = Repository::open(path);
+  if (!repository && repository::is_remembered(patient.settings.state_directory, path)) {
+    return {
+        problem(kArea, "gone", repository::gone(path, repository.error()), "mount its filesystem")};
+  }
   if (repository) {
     look_inside(*repository, patient, findings);
   } else if (repository.error().code() == ErrorCode::kRefused) {

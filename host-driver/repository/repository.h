@@ -41,7 +41,7 @@ class Repository {
  public:
   // One that exists.
   [[nodiscard]] static base::Result<Repository> open(const std::string& path);
-  // The same, or a new one: an empty or missing directory gets our mark.
+  // The same, or a new one: an empty or missing directory gets our mark. See is_remembered().
   [[nodiscard]] static base::Result<Repository> open_or_create(const std::string& path);
 
   [[nodiscard]] const std::string& path() const { return path_; }

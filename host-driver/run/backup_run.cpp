@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/text.h"
+#include "repository/remembered.h"
 #include "run/state.h"
 
 namespace holdfast::host::run {
@@ -161,6 +162,10 @@ Result<BackupOutcome> BackupRun::copy_and_publish() {
     if (!settled) return std::move(error).also(std::move(settled).error());
     keep_bitmaps(latest_id_);
     return error;
+  }
+  if (auto noted = repository::remember(settings_.state_directory, settings_.repository); !noted) {
+    observer_.note(noted.error().one_line() +
+                   ", continuing: it will not be noticed when the repository is not mounted");
   }
   if (!settled) {
     const ErrorCode code = settled.error().code();

@@ -36,6 +36,8 @@ struct BackupRequest {
   bool keep_failed = false;
   // No increments this time.
   bool full = false;
+  // The repository may be made anew though this host has published backups in it.
+  bool new_repository = false;
   // Called once with the id of the backup to be, when the machine is reached, its guest thawed and
   // nothing attached yet; its error ends the run.
   std::function<base::Result<void>(const std::string& id)> before_it_begins = {};
@@ -71,6 +73,7 @@ class BackupRun {
   // preflight.cpp
   [[nodiscard]] base::Result<void> preflight();
   [[nodiscard]] base::Result<void> take_locks();
+  [[nodiscard]] base::Result<repository::Repository> open_repository() const;
   [[nodiscard]] base::Result<void> check_compression();
   [[nodiscard]] base::Result<void> reach_agent(bool left_by_us);
   [[nodiscard]] base::Error unanswered(base::Error error);

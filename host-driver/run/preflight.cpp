@@ -5,6 +5,7 @@
 #include "qga/fsfreeze.h"
 #include "qmp/schema.h"
 #include "repository/paths.h"
+#include "repository/remembered.h"
 #include "run/backup_run.h"
 #include "run/state.h"
 #include "snapshot/room.h"
@@ -99,7 +100,7 @@ Result<void> BackupRun::take_locks() {
   auto machine = lock_machine(settings_);
   if (!machine) return std::move(machine).error();
   machine_lock_ = std::move(*machine);
-  auto opened = repository::Repository::open_or_create(settings_.repository);
+  auto opened = open_repository();
   if (!opened) return std::move(opened).error();
   repository_ = std::move(*opened);
   auto directory = repository_->make_vm_directory(settings_.vm);
@@ -114,6 +115,16 @@ Result<void> BackupRun::take_locks() {
   for (const std::string& name : *removed)
     observer_.note("removed the unfinished '" + base::printable(name) + "'");
   return {};
+}
+
+Result<repository::Repository> BackupRun::open_repository() const {
+  const std::string& path = settings_.repository;
+  if (request_.new_repository || !repository::is_remembered(settings_.state_directory, path)) {
+    return repository::Repository::open_or_create(path);
+  }
+  auto opened = repository::Repository::open(path);
+  if (opened) return opened;
+  return repository::gone(path, std::move(opened).error());
 }
 
 // Full copies are made by qemu-img, increments and the method `backup` by the machine's own QEMU.
@@ -192,8 +203,7 @@ Result<void> BackupRun::look_at_disks() {
 Result<void> BackupRun::check_space() {
   std::uint64_t needed = kSpaceMargin;
   for (std::size_t i = 0; i < graph_.disks.size(); ++i)
-    needed += plan_[i].increment() ? snapshot::data_of_changes(graph_.disks[i], plan_[i].changed)
-                                   : graph_.disks[i].actual_size;
+    needed += snapshot::data_to_copy(graph_.disks[i], plan_[i]);
   const auto free = repository::free_space(repository_->path());
   if (!free) return free.error();
   if (*free >= needed) return {};

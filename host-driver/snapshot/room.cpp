@@ -62,6 +62,10 @@ std::uint64_t data_of_changes(const qmp::Disk& disk, std::uint64_t changed) {
   return std::min(changed, tells ? data_of(disk) : disk.virtual_size);
 }
 
+std::uint64_t data_to_copy(const qmp::Disk& disk, const DiskPlan& plan) {
+  return plan.increment() ? data_of_changes(disk, plan.changed) : disk.actual_size;
+}
+
 std::uint64_t room_for(const qmp::Disk& disk) {
   return with_tables(disk, data_of(disk));
 }

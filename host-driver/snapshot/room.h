@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "qmp/block_graph.h"
+#include "snapshot/increment.h"
 
 namespace holdfast::host::snapshot {
 
@@ -21,6 +22,8 @@ namespace holdfast::host::snapshot {
 [[nodiscard]] std::uint64_t data_of(const qmp::Disk& disk);
 // Of what has changed: the guest may as well have discarded it, which costs nothing either.
 [[nodiscard]] std::uint64_t data_of_changes(const qmp::Disk& disk, std::uint64_t changed);
+// What a run by this plan is to copy.
+[[nodiscard]] std::uint64_t data_to_copy(const qmp::Disk& disk, const DiskPlan& plan);
 
 // How large a qcow2 copy can become: of all that the disk holds (a block device does not tell), or
 // of what has changed. With some to spare for what the guest writes until the

@@ -224,6 +224,10 @@ class Doctor(HostCase):
         self.machine.write("data", 5, 0, 192 * KIB)
         self.assertIn(", the next one, an increment, now 192 KiB\n",
                       self.run_host("doctor", VM).stdout)
+        # A bitmap counts what was discarded as changed; a copy of it costs nothing.
+        self.machine.command("data", "discard 0 64M")
+        self.assertRegex(self.run_host("doctor", VM).stdout,
+                         r", the next one, an increment, now (0 B|\d+ KiB)\n")
         self.assertNotIn("an increment", self.run_host("doctor", VM, incremental="no").stdout)
         self.assertNotIn("an increment", self.run_host("doctor", VM, full_every="1").stdout)
 
@@ -246,6 +250,13 @@ class Doctor(HostCase):
                       self.finding("new", "ok", repository=self.path("home"),
                                    state_directory=self.directory))
         self.finding("unusable", "problem", repository=self.path("x" * 300))
+
+    def test_a_repository_that_is_not_mounted(self):
+        self.back_up()
+        shutil.rmtree(self.repository)
+        self.assertIn("is gone: this host has published backups in it",
+                      self.finding("gone", "problem"))
+        self.assertFalse(os.path.exists(self.repository))
 
     def test_a_repository_on_the_disks_of_the_machine_itself(self):
         self.finding("same-filesystem", "warning")

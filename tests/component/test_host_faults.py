@@ -4,6 +4,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -447,6 +448,30 @@ class HostRepository(HostCase):
         self.assertIn("it is not one of Holdfast's", line)
         self.assertEqual(os.listdir(self.repository), ["thesis.txt"])
         self.assertEqual(self.agent.count("guest-fsfreeze-freeze"), 0)
+
+    def test_that_was_there_is_not_begun_anew_where_it_was_mounted(self):
+        self.back_up()
+        away = self.path("away")
+        os.rename(self.repository, away)
+        for empty in (False, True):
+            if empty:
+                os.mkdir(self.repository)
+            line = self.failing(self.run_host("backup", VM))
+            self.assertIn(f"the repository '{self.repository}' is gone: this host has published "
+                          "backups in it", line)
+            self.assertIn("(is its filesystem mounted? To begin anew there: --new-repository)", line)
+            self.assertEqual(empty and os.listdir(self.repository), [] if empty else False)
+        self.assertEqual(self.agent.count("guest-fsfreeze-freeze"), 1)
+        os.rmdir(self.repository)
+        os.rename(away, self.repository)
+        self.assertEqual(self.back_up()["kind"], "increment")
+        shutil.rmtree(self.repository)
+        done = self.run_host("backup", VM, "--new-repository", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["kind"], "full")
+        # The old repository's bitmaps stay: it may come back.
+        self.assertEqual(len(self.machine.bitmaps()), 4)
+        self.assertEqual(self.machine.leftovers(), [])
 
     def test_two_runs_at_once(self):
         script = self.qemu_img(("convert", f": > {self.path('copying')}; "

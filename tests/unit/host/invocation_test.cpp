@@ -45,7 +45,8 @@ TEST(Invocation, SaysOneSpecificThing) {
   EXPECT_EQ(text({"backup", "x", "--all"}), "usage: holdfast backup VM... | --all");
   EXPECT_EQ(text({"backup", "x", "y", "--agent", "/q"}), "--agent is for one machine");
   EXPECT_EQ(text({"backup", "--all", "--qmp", "/q"}), "--qmp is for one machine");
-  EXPECT_EQ(text({"list", "--all"}), "--all, --full and --report-fd are for 'backup'");
+  EXPECT_EQ(text({"list", "--all"}),
+            "--all, --full, --new-repository and --report-fd are for 'backup'");
   for (const auto& words : {std::vector<std::string>{"backup", "x", "--report-fd", "2"},
                             {"backup", "x", "y", "--report-fd", "3"},
                             {"backup", "--all", "--report-fd", "3"}}) {
@@ -85,14 +86,15 @@ TEST(Invocation, TakesJobsForTheKeyParallel) {
 }
 
 TEST(Invocation, IsPassedOnToTheRunOfOneMachine) {
-  const auto all = parse_command_line({"backup", "--all", "--config-directory", "/etc/x",
-                                       "--require", "crash", "--keep-failed", "--json", "-j2"});
+  const auto all =
+      parse_command_line({"backup", "--all", "--config-directory", "/etc/x", "--require", "crash",
+                          "--keep-failed", "--new-repository", "--json", "-j2"});
   ASSERT_TRUE(all) << all.error().text();
   const auto child = parse_command_line(child_words(*all, "web1"));
   ASSERT_TRUE(child) << child.error().text();
   EXPECT_EQ(child->arguments, std::vector<std::string>{"web1"});
   EXPECT_EQ(child->config_directory, "/etc/x");
-  EXPECT_TRUE(child->keep_failed);
+  EXPECT_TRUE(child->keep_failed && child->new_repository);
   EXPECT_FALSE(child->all || child->json);
   ASSERT_EQ(child->overrides.size(), 2U);
   EXPECT_EQ(child->overrides[1].key, "require");
