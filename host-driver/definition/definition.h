@@ -7,6 +7,7 @@
 // Threads: plain values.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ struct DefinitionFile {
   std::string what;     // "definition", "UEFI variables"
   std::string content;  // of the file; or, if empty,
   std::string source;   // where it is copied from, after the instant
+  // When that was last written to.
+  std::optional<std::chrono::system_clock::time_point> modified = {};
 };
 
 struct Definition {

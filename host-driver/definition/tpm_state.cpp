@@ -119,7 +119,9 @@ Result<Reading> read_once(int directory, const TpmPlace& place, const Names& nam
     auto content = read_whole(fd.get(), path);
     if (!content) return std::move(content).error();
     reading.stamps.push_back(stamp_of(status));
-    reading.files.push_back({stored, path, std::move(*content)});
+    reading.files.push_back({stored, path, std::move(*content),
+                             std::chrono::system_clock::time_point(
+                                 std::chrono::nanoseconds(reading.stamps.back().modified))});
   }
   return reading;
 }

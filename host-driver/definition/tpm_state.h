@@ -10,6 +10,7 @@
 // Threads: plain functions.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -45,6 +46,7 @@ struct TpmFile {
   std::string name;    // in the backup
   std::string source;  // the path
   std::string content;
+  std::chrono::system_clock::time_point modified;
 };
 
 // All files of one moment: what changes while it is read is read again. Regular files alone, not

@@ -75,7 +75,7 @@ void look_at_rest(const libvirt::Domain& domain, Findings& findings) {
          "ends",
          "virsh define makes it persistent"});
   }
-  if (domain.has_tpm) {
+  if (domain.tpm) {
     findings.push_back({Level::kWarning, kArea, "tpm",
                         "the machine has a TPM: see holdfast(1) for what is kept of it",
                         "keep recovery keys of encrypted disks elsewhere"});

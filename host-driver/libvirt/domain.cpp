@@ -46,6 +46,13 @@ Result<DomainDisk> parse_disk(const Json& entry) {
   return disk;
 }
 
+std::optional<DomainTpm> parse_tpm(const Json& answer) {
+  const auto tpm = base::object_member(answer, "tpm");
+  if (!tpm) return std::nullopt;
+  return DomainTpm{text_of(**tpm, "backend"), text_of(**tpm, "directory"), text_of(**tpm, "file"),
+                   base::bool_member(**tpm, "encrypted").value_or(false)};
+}
+
 Result<DomainDisks> parse_disks(const Json& answer) {
   DomainDisks found;
   found.active = base::bool_member(answer, "active").value_or(false);
@@ -114,7 +121,8 @@ Result<Domain> read_domain(qmp::Client& bridge, Deadline deadline) {
   domain.state = text_of(*answer, "state");
   domain.libvirt = text_of(*answer, "libvirt");
   domain.nvram = text_of(*answer, "nvram");
-  domain.has_tpm = base::bool_member(*answer, "tpm").value_or(false);
+  domain.nvram_problem = text_of(*answer, "nvram_problem");
+  domain.tpm = parse_tpm(*answer);
   domain.agent = text_of(*answer, "agent");
   domain.persistent = base::bool_member(*answer, "persistent").value_or(false);
   domain.live_xml = text_of(*answer, "live_xml");

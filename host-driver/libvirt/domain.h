@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -43,6 +44,13 @@ struct DomainDisks {
   [[nodiscard]] bool uses(const std::string& path) const;
 };
 
+struct DomainTpm {
+  std::string backend;    // "emulator", "passthrough", "external"
+  std::string directory;  // of its state, if the definition says it; or
+  std::string file;       // the one file
+  bool encrypted = false;
+};
+
 struct Domain {
   DomainDisks disks;
   std::string name;
@@ -50,7 +58,9 @@ struct Domain {
   std::string state;
   std::string libvirt;  // its version
   std::string nvram;    // path, or empty
-  bool has_tpm = false;
+  // Why the UEFI variables that are there cannot be copied, or empty.
+  std::string nvram_problem;
+  std::optional<DomainTpm> tpm;
   std::string agent;  // its channel: "missing", "there", "connected", "disconnected"
   bool persistent = false;
   std::string live_xml;

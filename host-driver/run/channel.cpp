@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "run/channel.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 
 #include "base/text.h"
 #include "definition/qemu_definition.h"
-#include "definition/tpm_state.h"
 #include "libvirt/checkpoints.h"
 #include "libvirt/domain.h"
+#include "libvirt/domain_definition.h"
 #include "libvirt/methods.h"
 #include "snapshot/bitmaps.h"
 #include "snapshot/methods/factory.h"
@@ -38,25 +36,6 @@ std::string seconds_for(base::Millis time) {
 wire::Endpoint bridge(const config::Settings& settings, const char* side, base::Millis time) {
   return {{settings.libvirt_program, side, settings.uri, domain_of(settings), seconds_for(time)},
           "'" + domain_of(settings) + "' of libvirt '" + base::printable(settings.uri) + "'"};
-}
-
-// `remote`: the host whose libvirt it is; empty for this one.
-void find_tpm(const config::Settings& settings, const std::string& remote, const std::string& uuid,
-              definition::Definition& definition) {
-  const auto find = [&]() -> Result<definition::TpmPlace> {
-    if (!settings.tpm_state.empty()) return definition::tpm_at(settings.tpm_state);
-    if (!remote.empty()) {
-      return Error(ErrorCode::kUnsupported, "it is on '" + base::printable(remote) + "'");
-    }
-    const bool session = settings.uri.find("/session") != std::string::npos;
-    return definition::find_libvirt_tpm(session, uuid);
-  };
-  auto place = find();
-  if (place) {
-    definition.tpm = std::move(*place);
-  } else {
-    definition.lacking.push_back("without the state of the TPM: " + place.error().one_line());
-  }
 }
 
 }  // namespace
@@ -123,28 +102,8 @@ Result<definition::Definition> read_definition(const config::Settings& settings,
     return definition::read_qemu_definition(monitor, settings.qmp, settings.tpm_state,
                                             Deadline::in(settings.qmp_timeout));
   }
-  auto domain = libvirt::read_domain(monitor, Deadline::in(settings.qmp_timeout));
-  if (!domain) return std::move(domain).error();
-  definition::Definition definition;
-  definition.about = {{"channel", "libvirt"},        {"uri", settings.uri},
-                      {"domain", domain->name},      {"uuid", domain->uuid},
-                      {"libvirt", domain->libvirt},  {"tpm", domain->has_tpm},
-                      {"files", base::Json::array()}};
-  definition.files.push_back(
-      {"domain.xml", "definition for the next start", std::move(domain->inactive_xml), {}});
-  definition.files.push_back(
-      {"domain-running.xml", "definition of the running machine", std::move(domain->live_xml), {}});
-  const std::string remote = libvirt::remote_host(settings.uri);
-  if (!domain->nvram.empty() && (remote.empty() || ::access(domain->nvram.c_str(), R_OK) == 0)) {
-    definition.files.push_back({"nvram.fd", "UEFI variables", {}, domain->nvram});
-  } else if (!domain->nvram.empty()) {
-    definition.lacking.push_back("the UEFI variables are not in the backup: they are on '" +
-                                 base::printable(remote) + "'");
-  }
-  if (domain->has_tpm || !settings.tpm_state.empty()) {
-    find_tpm(settings, remote, domain->uuid, definition);
-  }
-  return definition;
+  return libvirt::read_domain_definition(monitor, settings.uri, settings.tpm_state,
+                                         Deadline::in(settings.qmp_timeout));
 }
 
 }  // namespace holdfast::host::run

@@ -5,6 +5,7 @@
 #include "base/duration.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "definition/still_file.h"
 #include "definition/tpm_state.h"
 #include "image/checksum.h"
 #include "repository/manifest.h"
@@ -14,6 +15,13 @@ namespace holdfast::host::run {
 
 using base::Json;
 using base::Result;
+
+namespace {
+
+// A file's times are those of the kernel's last tick, up to 10 ms before what it writes down.
+constexpr std::chrono::milliseconds kTick{20};
+
+}  // namespace
 
 void BackupRun::lack(const std::string& line) {
   definition_.lacking.push_back(line);
@@ -26,12 +34,13 @@ void BackupRun::take_definition() {
   std::vector<definition::DefinitionFile> taken;
   for (definition::DefinitionFile& file : definition_.files) {
     if (!file.source.empty()) {
-      auto content = base::read_file(file.source, repository::kLargestFile);
-      if (!content) {
-        lack("without the " + file.what + ": " + content.error().one_line());
+      auto still = definition::read_still_file(file.source, repository::kLargestFile);
+      if (!still) {
+        lack("without the " + file.what + ": " + still.error().one_line());
         continue;
       }
-      file.content = std::move(*content);
+      file.content = std::move(still->content);
+      file.modified = still->modified;
     }
     taken.push_back(std::move(file));
   }
@@ -50,6 +59,11 @@ void BackupRun::take_definition() {
       entry["taken"] = base::format_time(now);
       entry["after_instant_ms"] =
           std::chrono::duration_cast<std::chrono::milliseconds>(now - instant).count();
+      const bool changed = !file.modified || *file.modified >= evidence_.window.begin - kTick;
+      entry["changed_since_instant"] = changed;
+      if (changed) {
+        observer_.note("the " + file.what + " may have changed between the instant and the copy");
+      }
     }
     definition_.about["files"].push_back(std::move(entry));
   }
@@ -62,7 +76,7 @@ void BackupRun::take_tpm_state(const definition::TpmPlace& place) {
   }
   for (definition::TpmFile& file : *files) {
     definition_.files.push_back(
-        {file.name, "TPM state", std::move(file.content), std::move(file.source)});
+        {file.name, "TPM state", std::move(file.content), std::move(file.source), file.modified});
   }
   definition_.about["tpm_state"] = {{"engine", place.engine},
                                     {"directory", place.directory},

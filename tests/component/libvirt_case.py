@@ -23,12 +23,42 @@ def missing():
             (f"'{tools[0]}' is not installed" if tools else None))
 
 
+CONNECT = """
+import os, select, socket
+there = socket.socket(socket.AF_UNIX)
+there.connect(SOCKET)
+while True:
+    ready, _, _ = select.select([0, there], [], [])
+    for end in ready:
+        piece = os.read(end if end == 0 else there.fileno(), 65536)
+        if not piece:
+            raise SystemExit
+        if end == 0:
+            there.sendall(piece)
+        else:
+            os.write(1, piece)
+"""
+
+
+def far_uri(case, target):
+    """A URI whose command leads to libvirtd's socket, as ssh would from another host."""
+    command = case.path("connect")
+    with open(command, "w", encoding="ascii") as file:
+        file.write(f"#!/usr/bin/python3\nSOCKET = {target!r}\n{CONNECT}")
+    os.chmod(command, 0o755)
+    return f"qemu+ext:///system?command={command}"
+
+
 class LibvirtCase(HostCase):
     """One libvirtd and one machine for all tests of a class: a test leaves it as it found it."""
 
     INCREMENTAL = "no"
     SIZE = 64 * MIB
     OWN_USER = False
+    # More of the machine's definition, of its devices and of its <os>; '@' is its directory.
+    MORE = ""
+    FIRMWARE = ""
+    FEATURES = ""
 
     @classmethod
     def setUpClass(cls):
@@ -46,11 +76,19 @@ class LibvirtCase(HostCase):
         if cls.OWN_USER:
             for name, mode in ((".", 0o711), ("libvirt", 0o711), ("vm", 0o777), ("qga.sock", 0o777)):
                 os.chmod(os.path.join(cls.lab, name), mode)
-        cls.machine = LibvirtMachine(os.path.join(cls.lab, "vm"), cls.daemon, cls.agent.path,
-                                     size=cls.SIZE)
+        vm = os.path.join(cls.lab, "vm")
+        cls.machine = LibvirtMachine(vm, cls.daemon, cls.agent.path, size=cls.SIZE,
+                                     more=cls.MORE.replace("@", vm),
+                                     firmware=cls.FIRMWARE.replace("@", vm),
+                                     features=cls.FEATURES)
+        cls.prepare()
         cls.addClassCleanup(cls.machine.stop)
         cls.machine.start()
         cls.machine.wait_for_agent()
+
+    @classmethod
+    def prepare(cls):
+        """What must be there before the machine starts."""
 
     def setUp(self):
         if self.reason:
@@ -84,13 +122,13 @@ class LibvirtCase(HostCase):
                        check=True)
         return (target, "qcow2")
 
-    def proxy_at(self, command, when):
+    def proxy_at(self, command, when, number=signal.SIGKILL):
         """The program in the bridge's place, and the file that it reads the driver's pid from."""
         program, driver = self.path("bridge"), self.path("driver")
         shutil.copy(os.path.join(testing.SOURCE, "tests/support/bridge_proxy.py"), program)
         with open(program + ".json", "w", encoding="utf-8") as file:
             json.dump({"bridge": self.bridge, "command": command, "when": when,
-                       "driver": driver}, file)
+                       "driver": driver, "signal": number}, file)
         return program, driver
 
     def killed_at(self, command, when):

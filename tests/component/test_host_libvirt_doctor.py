@@ -7,7 +7,7 @@ import xml.etree.ElementTree
 
 from host_case import VM
 from lab import testing
-from libvirt_case import LibvirtCase
+from libvirt_case import LibvirtCase, far_uri
 from support.qemu_machine import same_content
 
 ALLOWED = ("guest-fsfreeze-freeze", "guest-fsfreeze-status", "guest-fsfreeze-thaw",
@@ -120,11 +120,7 @@ class Far(LibvirtCase):
         super().setUp()
         if self.reason:
             return
-        command = self.path("connect")
-        with open(command, "w", encoding="ascii") as file:
-            file.write(f"#!/usr/bin/python3\nSOCKET = {self.daemon.socket!r}\n{CONNECT}")
-        os.chmod(command, 0o755)
-        self.far = f"qemu+ext:///system?command={command}"
+        self.far = far_uri(self, self.daemon.socket)
 
     def test_overlays_beside_images_that_both_see_are_fine(self):
         expected = {disk: self.frozen_copy(disk) for disk in ("vda", "vdb")}
@@ -153,23 +149,6 @@ class Far(LibvirtCase):
         line = self.failing(self.run_host("backup", VM, uri=self.far,
                                           overlay_directory=self.directory), status=2)
         self.assertIn("unable to use overlay-directory with the host", line)
-
-
-CONNECT = """
-import os, select, socket
-there = socket.socket(socket.AF_UNIX)
-there.connect(SOCKET)
-while True:
-    ready, _, _ = select.select([0, there], [], [])
-    for end in ready:
-        piece = os.read(end if end == 0 else there.fileno(), 65536)
-        if not piece:
-            raise SystemExit
-        if end == 0:
-            there.sendall(piece)
-        else:
-            os.write(1, piece)
-"""
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ DOMAIN = """\
     <kernel>{kernel}</kernel>
     <initrd>{initrd}</initrd>
     <cmdline>console=ttyS0 rdinit=/init mitigations=off</cmdline>
+    {firmware}
   </os>
+  <features>{features}</features>
   <cpu mode='maximum'/>
   <on_poweroff>destroy</on_poweroff>
   <devices>
@@ -60,12 +62,15 @@ DISK = """\
 class LibvirtMachine(Machine):
     """Two disks: 'vda' raw; 'vdb' qcow2 on a backing file."""
 
-    def __init__(self, directory, daemon, agent_path, name="web1", more="", size=64 * MIB):
+    def __init__(self, directory, daemon, agent_path, name="web1", more="", firmware="",
+                 features="", size=64 * MIB):
         super().__init__(directory, size)
         self.daemon = daemon
         self.agent_path = agent_path
         self.name = name
         self.more = more
+        self.firmware = firmware
+        self.features = features
         self.images = {"vda": self.images["data"], "vdb": self.images["sys"]}
         self.own = os.path.join(directory, "own.sock")
         self.initrd = os.path.join(directory, "initramfs")
@@ -81,7 +86,8 @@ class LibvirtMachine(Machine):
         return DOMAIN.format(
             name=self.name, kernel=escape(parts.image), initrd=escape(self.initrd), disks=disks,
             console=quoteattr(os.path.join(self.directory, "console")),
-            agent=quoteattr(self.agent_path), more=self.more,
+            agent=quoteattr(self.agent_path), more=self.more, firmware=self.firmware,
+            features=self.features,
             monitor=quoteattr(f"unix:{self.own},server=on,wait=off"))
 
     def define(self):
@@ -150,7 +156,7 @@ class LibvirtMachine(Machine):
                 for disk in xml.etree.ElementTree.fromstring(text).iter("disk")}
 
     def command(self, disk, *commands):
-        alias = {"vda": "virtio-disk0", "vdb": "virtio-disk1"}[disk]
+        alias = f"virtio-disk{ord(disk[-1]) - ord('a')}"
         for command in (*commands, "flush"):
             said = self.monitor.execute(
                 "human-monitor-command",

@@ -41,6 +41,14 @@ Json greeting(const std::string& version) {
             {"capabilities", Json::array()}}}};
 }
 
+Json tpm_json(const std::optional<XmlTpm>& tpm) {
+  if (!tpm) return {};
+  return {{"backend", tpm->backend},
+          {"directory", tpm->directory},
+          {"file", tpm->file},
+          {"encrypted", tpm->encrypted}};
+}
+
 Json disk_json(const XmlDisk& disk) {
   Json chain = Json::array();
   for (const XmlLayer& layer : disk.chain)
@@ -187,7 +195,8 @@ Result<Json> ControlServer::query_domain() {
   (*answer)["state"] = *state;
   (*answer)["libvirt"] = connection_->library();
   (*answer)["nvram"] = parsed->nvram;
-  (*answer)["tpm"] = parsed->has_tpm;
+  (*answer)["nvram_problem"] = parsed->nvram_problem;
+  (*answer)["tpm"] = tpm_json(parsed->tpm);
   (*answer)["agent"] = parsed->agent;
   (*answer)["persistent"] = connection_->is_persistent();
   (*answer)["live_xml"] = *live;

@@ -87,6 +87,38 @@ XmlDisk read_disk(const xmlNode* node) {
   return disk;
 }
 
+// <nvram>PATH</nvram>, or <nvram type='file'><source file='PATH'/></nvram>, as a disk has it.
+void read_nvram(const xmlNode* node, XmlDomain& domain) {
+  if (node == nullptr) return;
+  const std::string type = attribute_of(node, "type");
+  const std::string format = attribute_of(node, "format");
+  if (!type.empty() && type != "file") {
+    domain.nvram_problem =
+        "their source is of type " + in_quotes(type) + ", and only a file can be copied";
+  } else if (!format.empty() && format != "raw") {
+    // QEMU keeps such an image's tables in memory: a copy of the file would lack what they say.
+    domain.nvram_problem = "their format is " + in_quotes(format) +
+                           ", and only raw can be copied from a machine "
+                           "that runs";
+  } else {
+    const xmlNode* const source = child_of(node, "source");
+    domain.nvram = source == nullptr ? content_of(node) : attribute_of(source, "file");
+  }
+}
+
+std::optional<XmlTpm> read_tpm(const xmlNode* node) {
+  const xmlNode* const backend = child_of(node, "backend");
+  if (backend == nullptr) return std::nullopt;
+  XmlTpm tpm;
+  tpm.backend = attribute_of(backend, "type");
+  const xmlNode* const source = child_of(backend, "source");
+  const std::string kind = attribute_of(source, "type");
+  if (kind == "dir") tpm.directory = attribute_of(source, "path");
+  if (kind == "file") tpm.file = attribute_of(source, "path");
+  tpm.encrypted = child_of(backend, "encryption") != nullptr;
+  return tpm;
+}
+
 // Libvirt knows when the guest has opened the port.
 std::string agent_at(const xmlNode* channel) {
   const xmlNode* const target = child_of(channel, "target");
@@ -104,13 +136,16 @@ Result<XmlDomain> read_domain_xml(const std::string& xml) {
     return Error(ErrorCode::kProtocol, "the definition is no domain");
   }
   XmlDomain domain;
-  domain.nvram = content_of(child_of(child_of(root, "os"), "nvram"));
+  read_nvram(child_of(child_of(root, "os"), "nvram"), domain);
   const xmlNode* const devices = child_of(root, "devices");
-  domain.has_tpm = child_of(devices, "tpm") != nullptr;
   if (devices == nullptr) return domain;
   for (const xmlNode* node = devices->children; node != nullptr; node = node->next) {
     if (is_element(node, "channel")) {
       if (std::string agent = agent_at(node); !agent.empty()) domain.agent = std::move(agent);
+    }
+    // Of several the one with a state: on POWER a second is a door to the host's.
+    if (is_element(node, "tpm") && (!domain.tpm || domain.tpm->backend != "emulator")) {
+      if (auto tpm = read_tpm(node)) domain.tpm = std::move(tpm);
     }
     if (!is_element(node, "disk")) continue;
     XmlDisk disk = read_disk(node);

@@ -8,6 +8,7 @@
 // Threads: plain values.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,11 +36,21 @@ struct XmlDisk {
   bool job_ready = false;
 };
 
+struct XmlTpm {
+  std::string backend;  // "emulator", "passthrough", "external"
+  // Where its state is, if the definition says it: a directory, or one file.
+  std::string directory;
+  std::string file;
+  bool encrypted = false;
+};
+
 struct XmlDomain {
   std::vector<XmlDisk> disks;
-  // The file with the UEFI variables; empty if there is none.
+  // The file with the UEFI variables; empty if there is none that can be copied.
   std::string nvram;
-  bool has_tpm = false;
+  // Why the variables that are there cannot be copied; empty if they can.
+  std::string nvram_problem;
+  std::optional<XmlTpm> tpm;
   // The guest agent's channel: "missing", "connected", "disconnected"; "there" if nobody says.
   std::string agent = "missing";
 };

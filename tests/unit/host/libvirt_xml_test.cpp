@@ -86,14 +86,64 @@ TEST(DomainXml, LeavesOutWhatIsNoDiskOfTheMachine) {
 TEST(DomainXml, SeesJobsVariablesAndTpm) {
   const std::string mirror =
       std::string(kChain) + "<mirror type='file' job='active-commit' ready='yes'/>";
-  const auto domain =
-      read_domain_xml(domain_with(disk(mirror) + "<tpm model='tpm-crb'/>",
-                                  "<os><nvram template='/t.fd'>/v/web1_VARS.fd</nvram></os>"));
+  const auto domain = read_domain_xml(
+      domain_with(disk(mirror) + "<tpm model='tpm-crb'><backend type='emulator'/></tpm>",
+                  "<os><nvram template='/t.fd'>/v/web1_VARS.fd</nvram></os>"));
   ASSERT_TRUE(domain);
   EXPECT_EQ(domain->disks[0].job, "active-commit");
   EXPECT_TRUE(domain->disks[0].job_ready);
   EXPECT_EQ(domain->nvram, "/v/web1_VARS.fd");
-  EXPECT_TRUE(domain->has_tpm);
+  EXPECT_EQ(domain->nvram_problem, "");
+  ASSERT_TRUE(domain->tpm);
+  EXPECT_EQ(domain->tpm->backend, "emulator");
+  EXPECT_FALSE(domain->tpm->encrypted);
+}
+
+XmlDomain domain_with_nvram(const std::string& nvram) {
+  auto domain = read_domain_xml(domain_with("", "<os>" + nvram + "</os>"));
+  EXPECT_TRUE(domain);
+  return domain ? *domain : XmlDomain();
+}
+
+TEST(DomainXml, SeesVariablesInEveryNotationAndSaysWhichCannotBeCopied) {
+  EXPECT_EQ(
+      domain_with_nvram("<nvram type='file' format='raw'>\n <source file='/v'/></nvram>").nvram,
+      "/v");
+  EXPECT_EQ(domain_with_nvram("").nvram_problem, "");
+  const auto network =
+      domain_with_nvram("<nvram type='network'><source protocol='nbd' name='x'/></nvram>");
+  EXPECT_EQ(network.nvram, "");
+  EXPECT_EQ(network.nvram_problem,
+            "their source is of type 'network', and only a file can be copied");
+  EXPECT_EQ(domain_with_nvram("<nvram format='qcow2'>/v</nvram>").nvram_problem,
+            "their format is 'qcow2', and only raw can be copied from a machine that runs");
+}
+
+std::optional<XmlTpm> tpm_of(const std::string& devices) {
+  const auto domain = read_domain_xml(domain_with(devices));
+  EXPECT_TRUE(domain);
+  return domain ? domain->tpm : std::nullopt;
+}
+
+TEST(DomainXml, SeesWhatATpmIsAndWhereItsStateIs) {
+  EXPECT_FALSE(tpm_of(""));
+  const std::string host =
+      "<tpm><backend type='passthrough'><device path='/dev/tpm0'/></backend></tpm>";
+  ASSERT_TRUE(tpm_of(host));
+  EXPECT_EQ(tpm_of(host)->backend, "passthrough");
+  const auto both = tpm_of(host +
+                           "<tpm><backend type='emulator'><encryption secret='u'/>"
+                           "<source type='dir' path='/t/d'/></backend></tpm>" +
+                           host);
+  ASSERT_TRUE(both);
+  EXPECT_EQ(both->backend, "emulator");
+  EXPECT_EQ(both->directory, "/t/d");
+  EXPECT_TRUE(both->encrypted);
+  const auto file =
+      tpm_of("<tpm><backend type='emulator'><source type='file' path='/t/f'/></backend></tpm>");
+  ASSERT_TRUE(file);
+  EXPECT_EQ(file->file, "/t/f");
+  EXPECT_EQ(file->directory, "");
 }
 
 TEST(DomainXml, RefusesWhatIsNoDomainAndReadsNoOtherFile) {
