@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""In the place of holdfast-libvirt: passes everything on, and kills the driver at one command.
+"""In the place of holdfast-libvirt: passes everything on, and kills the driver at one command, or
+stops libvirtd.
 
 Told by a JSON file beside it, its own name with ".json": `bridge`, the real program; `command`; `when`:
-"before" it is passed on, "during" it, or "after" its answer has come; `driver`, a file with the pid. It
-kills once, as long as the file `driver` with ".wanted" is there, which it removes.
+"before" it is passed on, "during" it, or "after" its answer has come; `driver`, a file with the pid;
+`signal`, if it is not to be killed: then everything is passed on all the same. It does so once, as
+long as the file `driver` with ".wanted" is there, which it removes. A file with ".agents" gets a line
+whenever somebody starts it for the guest agent.
 """
 
 import json
@@ -16,13 +19,26 @@ import threading
 import time
 
 
+def is_stopped(pid):
+    """All of its threads: a signal takes its time to reach each."""
+    states = []
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/stat", encoding="ascii") as file:
+            states.append(file.read().rpartition(")")[2].split()[0])
+    return set(states) == {"T"}
+
+
 class Proxy:
     def __init__(self):
         with open(__file__ + ".json", encoding="utf-8") as file:
             self.told = json.load(file)
         self.real = subprocess.Popen([self.told["bridge"], *sys.argv[1:]], stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE)
+        self.signal = self.told.get("signal", signal.SIGKILL)
         self.awaited = threading.Event()
+        if sys.argv[1] == "agent":
+            with open(self.told["driver"] + ".agents", "a", encoding="ascii") as file:
+                file.write(f"{os.getpid()}\n")
 
     def kill(self):
         limit = time.monotonic() + 10
@@ -32,7 +48,9 @@ class Proxy:
                     pid = int(file.read())
                 # before the guardian's own program comes along
                 os.unlink(self.told["driver"] + ".wanted")
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, self.signal)
+                while self.signal == signal.SIGSTOP and not is_stopped(pid):
+                    time.sleep(0.001)
                 return
             except (OSError, ValueError):
                 time.sleep(0.02)
@@ -56,7 +74,8 @@ class Proxy:
             meant = meant and os.path.exists(self.told["driver"] + ".wanted")
             if meant and self.told["when"] == "before":
                 self.kill()
-                break
+                if self.signal == signal.SIGKILL:
+                    break
             if meant and self.told["when"] == "after":
                 self.awaited.set()
             self.real.stdin.write(line)
