@@ -16,6 +16,7 @@ SEABIOS = "/usr/share/seabios/bios-256k.bin"
 # As large as those of Debian's OVMF.
 VARIABLES = 528 * KIB
 STATE = "tpm2-00.permall"
+SECRET = "3a0c1d8e-6f52-4f0b-9a41-0d5f2f7c6b11"
 
 
 class StateCase(LibvirtCase):
@@ -72,10 +73,11 @@ class StateCase(LibvirtCase):
         os.chmod(path, 0o755)
         self.program = path
 
-    def start_again_with(self, old, new):
+    def start_again_with(self, old, new, before=lambda: None):
         """The machine, with something else in its definition; as it was after the test."""
         def define(text):
             self.machine.destroy()
+            before()
             path = self.path("domain.xml")
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
@@ -156,6 +158,26 @@ class State(StateCase):
         entry = self.entry(json.loads(done.stdout), "nvram.fd")
         self.assertEqual((entry["changed_since_instant"], entry["sha256"]),
                          (True, sha256(self.variables)))
+
+    def test_of_the_tpm_that_is_encrypted_is_kept_and_its_key_is_not(self):
+        path = self.path("secret.xml")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"<secret private='yes'><uuid>{SECRET}</uuid><usage type='vtpm'>"
+                       "<name>web1</name></usage></secret>")
+        self.daemon.virsh("secret-define", path)
+        self.daemon.virsh("secret-set-value", SECRET, "--base64", "c2VzYW1l")
+        # A state of its own: that of before is not encrypted.
+        self.start_again_with("<backend type='emulator' version='2.0'/>",
+                              "<backend type='emulator' version='2.0'>"
+                              f"<encryption secret='{SECRET}'/></backend>",
+                              lambda: self.daemon.inside(f"rm -r {os.path.dirname(self.tpm)}"))
+        place = f"/proc/{self.daemon.pid()}/root{self.tpm}"
+        self.assertEqual(self.lacking(tpm_state=place),
+                         "without the key that the state of the TPM is encrypted with")
+        self.inside()
+        manifest = self.back_up()
+        self.assertTrue(manifest["definition"]["tpm_state"]["encrypted"])
+        self.assertEqual(self.entry(manifest, STATE)["sha256"], self.hash_there(STATE))
 
     def test_of_the_tpm_may_be_where_the_administrator_says(self):
         # libvirtd's own directories, seen from outside
