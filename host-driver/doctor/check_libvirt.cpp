@@ -75,11 +75,6 @@ void look_at_rest(const libvirt::Domain& domain, Findings& findings) {
          "ends",
          "virsh define makes it persistent"});
   }
-  if (domain.tpm) {
-    findings.push_back({Level::kWarning, kArea, "tpm",
-                        "the machine has a TPM: see holdfast(1) for what is kept of it",
-                        "keep recovery keys of encrypted disks elsewhere"});
-  }
 }
 
 void look_at_increments(const config::Settings& settings, const qmp::BlockGraph& graph,
@@ -139,6 +134,8 @@ Findings check_libvirt(Patient& patient) {
                         "run holdfast there, or set method = overlay"});
   }
   look_at_increments(settings, *graph, findings);
+  auto definition = run::read_definition(settings, *bridge);
+  if (definition) patient.definition = std::move(*definition);
   patient.disks = std::move(*graph);
   return findings;
 }

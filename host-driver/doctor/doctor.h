@@ -8,6 +8,7 @@
 //   programs        qemu-img and its age
 //   libvirt         in the monitor's place: the connection, the domain and its state
 //   qemu, disks     the monitor; the disks, their files, room for overlays, leftovers
+//   definition      what is kept beside the disks
 //   agent, guest    the agent, what it allows, is it frozen; is Holdfast there
 //   repository      is it ours, is there room, is it a place to keep backups
 //   state, schedule what earlier runs left; does anything start the next one
@@ -21,6 +22,7 @@
 
 #include "base/process_runner.h"
 #include "config/settings.h"
+#include "definition/definition.h"
 #include "doctor/finding.h"
 #include "qmp/block_graph.h"
 
@@ -34,7 +36,8 @@ struct Patient {
   // Before /etc and the like, for tests.
   std::string root;
   std::string qemu_version;
-  std::optional<qmp::BlockGraph> disks;
+  std::optional<qmp::BlockGraph> disks = {};
+  std::optional<definition::Definition> definition = {};
 };
 
 [[nodiscard]] Diagnosis examine(Patient patient);
@@ -45,6 +48,7 @@ struct Patient {
 [[nodiscard]] Findings check_qemu(Patient& patient);
 [[nodiscard]] Findings check_libvirt(Patient& patient);
 [[nodiscard]] Findings check_disks(const Patient& patient);
+[[nodiscard]] Findings check_definition(const Patient& patient);
 [[nodiscard]] Findings check_agent(const Patient& patient);
 [[nodiscard]] Findings check_repository(const Patient& patient);
 [[nodiscard]] Findings check_state(const Patient& patient);

@@ -101,10 +101,7 @@ class BackupRun {
   [[nodiscard]] base::Result<CopiedDisk> copy_disk(std::size_t index);
   // definition.cpp
   void take_definition();
-  void take_tpm_state(const definition::TpmPlace& place);
   [[nodiscard]] base::Result<void> save_definition();
-  // Tells what the backup does not have.
-  void lack(const std::string& line);
   // publish.cpp
   [[nodiscard]] base::Json manifest() const;
 

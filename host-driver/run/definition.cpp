@@ -5,8 +5,7 @@
 #include "base/duration.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "definition/still_file.h"
-#include "definition/tpm_state.h"
+#include "definition/gather.h"
 #include "image/checksum.h"
 #include "repository/manifest.h"
 #include "run/backup_run.h"
@@ -23,30 +22,13 @@ constexpr std::chrono::milliseconds kTick{20};
 
 }  // namespace
 
-void BackupRun::lack(const std::string& line) {
-  definition_.lacking.push_back(line);
-  observer_.note(line);
-}
-
 // As early as can be: none of it is held still as the disks are. It is written when they are there,
 // since until then the room in the repository is set aside for them.
 void BackupRun::take_definition() {
-  std::vector<definition::DefinitionFile> taken;
-  for (definition::DefinitionFile& file : definition_.files) {
-    if (!file.source.empty()) {
-      auto still = definition::read_still_file(file.source, repository::kLargestFile);
-      if (!still) {
-        lack("without the " + file.what + ": " + still.error().one_line());
-        continue;
-      }
-      file.content = std::move(still->content);
-      file.modified = still->modified;
-    }
-    taken.push_back(std::move(file));
-  }
-  definition_.files = std::move(taken);
-  definition_.about["tpm_state"] = nullptr;
-  if (definition_.tpm) take_tpm_state(*definition_.tpm);
+  const std::size_t told = definition_.lacking.size();
+  definition::gather(definition_, repository::kLargestFile);
+  for (std::size_t i = told; i < definition_.lacking.size(); ++i)
+    observer_.note(definition_.lacking[i]);
 
   const base::WallTime instant =
       evidence_.window.begin +
@@ -67,22 +49,6 @@ void BackupRun::take_definition() {
     }
     definition_.about["files"].push_back(std::move(entry));
   }
-}
-
-void BackupRun::take_tpm_state(const definition::TpmPlace& place) {
-  auto files = definition::read_tpm_state(place);
-  if (!files) {
-    return lack("without the state of the TPM: " + files.error().one_line());
-  }
-  for (definition::TpmFile& file : *files) {
-    definition_.files.push_back(
-        {file.name, "TPM state", std::move(file.content), std::move(file.source), file.modified});
-  }
-  definition_.about["tpm_state"] = {{"engine", place.engine},
-                                    {"directory", place.directory},
-                                    {"found_by", place.found_by},
-                                    {"encrypted", place.encrypted}};
-  if (place.encrypted) lack("without the key that the state of the TPM is encrypted with");
 }
 
 Result<void> BackupRun::save_definition() {

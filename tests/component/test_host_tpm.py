@@ -2,6 +2,7 @@
 """The state of an emulated TPM: found, copied after the thaw, restored; with a real swtpm."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -51,6 +52,20 @@ class TpmCase(DefinitionCase):
 
 
 class Tpm(TpmCase):
+    def test_the_doctor_knows_beforehand_whether_it_will_be_kept(self):
+        def of_the_definition():
+            done = self.run_host("doctor", VM, "--json")
+            return {(finding["id"], finding["level"]): finding["text"]
+                    for finding in json.loads(done.stdout)[0]["findings"]
+                    if finding["area"] == "definition"}
+
+        self.assertEqual(of_the_definition(),
+                         {("kept", "ok"): "a backup keeps, beside the disks: definition, TPM state"})
+        os.rename(self.path("tpm/" + STATE), self.path("away"))
+        found = of_the_definition()
+        self.assertIn("without the state of the TPM: ", found["lacking", "warning"])
+        self.assertEqual(found["kept", "ok"], "a backup keeps, beside the disks: definition")
+
     def test_saves_the_state_after_the_instant_and_restores_it(self):
         real = self.path("tpm/" + STATE)
         before = sha256(real)
