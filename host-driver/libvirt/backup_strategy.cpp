@@ -8,7 +8,9 @@
 #include "base/text.h"
 #include "libvirt/backup_job.h"
 #include "libvirt/domain.h"
+#include "qmp/jobs.h"
 #include "repository/paths.h"
+#include "snapshot/job_target.h"
 #include "snapshot/overlay_files.h"
 #include "snapshot/room.h"
 
@@ -48,9 +50,9 @@ bool is_ours(const BackupJob& job, const std::optional<Journal>& journal) {
   });
 }
 
-// Libvirt gives no reason, or the one that QEMU's job had (ECANCELED), by which disk ended first.
+// Libvirt gives no reason, or the one that QEMU's job had, by which disk ended first.
 bool is_cancelled(const BackupJob& job) {
-  return job.error.empty() || job.error == "Operation canceled";
+  return job.error.empty() || job.error == qmp::kCancelledJob;
 }
 
 }  // namespace
@@ -97,15 +99,9 @@ Result<std::vector<DiskPlan>> BackupStrategy::check(const qmp::BlockGraph& graph
 
 Result<void> BackupStrategy::make_target(std::size_t index, Deadline deadline) {
   const qmp::Disk& disk = disks_[index];
-  const DiskPlan& plan = plan_[index];
   const std::string path = target_path(index);
-  auto made = plan.increment() ? context().images.create_increment(path, plan.reference,
-                                                                   disk.virtual_size, deadline)
-                               : context().images.create(path, disk.virtual_size, deadline);
+  auto made = snapshot::make_job_target(path, disk, plan_[index], context().images, deadline);
   if (!made) return made;
-  const std::uint64_t room =
-      plan.increment() ? snapshot::room_for_changes(disk, plan.changed) : snapshot::room_for(disk);
-  if (auto reserved = snapshot::reserve_room(path, room); !reserved) return reserved;
   const auto owner = owner_of(disk.chain.front().path);
   if (!owner) return owner.error();
   if (auto through = let_through(directory_, *owner); !through) return through;

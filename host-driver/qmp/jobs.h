@@ -14,11 +14,16 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "qmp/client.h"
 
 namespace holdfast::host::qmp {
+
+// The error of a job that was ended by somebody, or with another one of its group that failed: what
+// strerror(3) says of ECANCELED.
+inline constexpr std::string_view kCancelledJob = "Operation canceled";
 
 struct Job {
   std::string id;

@@ -5,6 +5,7 @@
 #include "qmp/jobs.h"
 #include "qmp/schema.h"
 #include "snapshot/bitmaps.h"
+#include "snapshot/job_target.h"
 #include "snapshot/names.h"
 #include "snapshot/overlay_files.h"
 #include "snapshot/room.h"
@@ -20,8 +21,6 @@ using base::Result;
 namespace {
 
 constexpr base::Millis kCommandTime{15000};
-// What QEMU says of a job that was ended because another one of its group failed (ECANCELED).
-constexpr std::string_view kEndedByAnother = "Operation canceled";
 
 }  // namespace
 
@@ -87,16 +86,9 @@ Result<void> BackupStrategy::begin_recording(const qmp::Disk& disk, Deadline dea
 }
 
 Result<void> BackupStrategy::make_target(std::size_t index, Deadline deadline) {
-  const qmp::Disk& disk = disks_[index];
-  const DiskPlan& plan = plan_[index];
   const std::string path = target_path(index);
-  auto made = plan.increment() ? context().images.create_increment(path, plan.reference,
-                                                                   disk.virtual_size, deadline)
-                               : context().images.create(path, disk.virtual_size, deadline);
+  auto made = make_job_target(path, disks_[index], plan_[index], context().images, deadline);
   if (!made) return made;
-  const std::uint64_t room =
-      plan.increment() ? room_for_changes(disk, plan.changed) : room_for(disk);
-  if (auto reserved = reserve_room(path, room); !reserved) return reserved;
   CopyJobs jobs(context().monitor);
   return jobs.attach(copy_job(index), path, deadline);
 }
@@ -144,7 +136,7 @@ Error BackupStrategy::first_failure(std::size_t index, Error error) {
   const auto jobs = qmp::query_jobs(context().monitor, Deadline::in(kCommandTime));
   if (!jobs) return error;
   for (const qmp::Job& job : *jobs) {
-    if (!job.error || *job.error == kEndedByAnother) continue;
+    if (!job.error || *job.error == qmp::kCancelledJob) continue;
     for (std::size_t i = 0; i < disks_.size(); ++i) {
       if (i == index || job.id != CopyJobs::job_id(copy_job(i))) continue;
       return {ErrorCode::kRefused, "the copy of disk '" + disks_[i].name +
