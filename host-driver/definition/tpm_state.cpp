@@ -211,8 +211,8 @@ Result<TpmPlace> find_libvirt_tpm(bool session, const std::string& uuid) {
   }
   std::string base = "/var/lib/libvirt/swtpm/";
   if (session) {
-    const char* const config = std::getenv("XDG_CONFIG_HOME");  // NOLINT: nobody sets it here
-    const char* const home = std::getenv("HOME");               // NOLINT: the same
+    const char* const config = std::getenv("XDG_CONFIG_HOME");
+    const char* const home = std::getenv("HOME");
     base =
         config != nullptr && *config == '/' ? config : std::string(home ? home : "") + "/.config";
     base += "/libvirt/qemu/swtpm/";

@@ -23,9 +23,9 @@ namespace holdfast::host::wire {
 struct Endpoint {
   Endpoint() = default;
   // What most endpoints are.
-  Endpoint(std::string socket_path)  // NOLINT(google-explicit-constructor)
+  Endpoint(std::string socket_path)  // not explicit: a path may stand for its endpoint
       : path(std::move(socket_path)) {}
-  Endpoint(const char* socket_path) : path(socket_path) {}  // NOLINT(google-explicit-constructor)
+  Endpoint(const char* socket_path) : path(socket_path) {}  // the same
   Endpoint(std::vector<std::string> argv, std::string described)
       : program(std::move(argv)), name(std::move(described)) {}
 

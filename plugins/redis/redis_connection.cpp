@@ -226,7 +226,7 @@ Result<void> RedisConnection::send(Words words, const Patience& patience) {
 }
 
 Result<void> RedisConnection::read_some(const Patience& patience) {
-  std::array<char, 16384> piece;  // NOLINT(cppcoreguidelines-pro-type-member-init): recv fills it
+  std::array<char, 16384> piece;  // recv(2) fills it
   for (;;) {
     const ssize_t count = ::recv(fd_.get(), piece.data(), piece.size(), 0);
     if (count == 0) {

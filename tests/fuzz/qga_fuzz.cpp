@@ -15,12 +15,11 @@
 
 namespace {
 
-std::uint64_t next_number = 1;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+std::uint64_t next_number = 1;  // of the call below; begins anew with each input
 
 }  // namespace
 
 // libc's, and so the one that the agent calls. It drops the lowest bit of what it gets.
-// NOLINTNEXTLINE(readability-identifier-naming): the name is libc's
 extern "C" ssize_t getrandom(void* buffer, size_t length, unsigned) {
   const std::uint64_t bits = next_number++ << 1U;
   const auto* const bytes = reinterpret_cast<const unsigned char*>(&bits);

@@ -131,7 +131,6 @@ ScriptedPostgres::ScriptedPostgres(std::string version, std::vector<Conversation
   const std::string path = directory_.file(".s.PGSQL.5432");
   if (path.size() >= sizeof address.sun_path) throw std::runtime_error("the path is too long");
   std::memcpy(static_cast<void*>(address.sun_path), path.c_str(), path.size() + 1);
-  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): what bind(2) takes
   if (::bind(server_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::listen(server_.get(), 8) != 0) {
     throw std::runtime_error("unable to listen at " + path);

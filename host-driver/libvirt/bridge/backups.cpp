@@ -34,7 +34,7 @@ struct CheckpointList {
   ~CheckpointList() {
     for (int i = 0; i < count; ++i)
       (void)virDomainCheckpointFree(entries[i]);
-    std::free(entries);  // NOLINT: libvirt's is malloc's
+    std::free(entries);  // libvirt's list is malloc's
   }
 };
 
@@ -48,7 +48,7 @@ struct Parameters {
   ~Parameters() { virTypedParamsFree(entries, count); }
 
   [[nodiscard]] std::uint64_t number(const char* name) const {
-    unsigned long long value = 0;  // NOLINT(google-runtime-int): libvirt's type
+    unsigned long long value = 0;
     (void)virTypedParamsGetULLong(entries, count, name, &value);
     return value;
   }
@@ -72,7 +72,7 @@ std::optional<BackupEnd> end_in(virTypedParameterPtr parameters, int count) {
 }
 
 void free_memory(void* opaque) {
-  delete static_cast<std::shared_ptr<void>*>(opaque);  // NOLINT: libvirt's owner
+  delete static_cast<std::shared_ptr<void>*>(opaque);
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ void on_job(virConnectPtr, virDomainPtr, const char* target, int, int, void* opa
 }
 
 void free_call(void* opaque) {
-  delete static_cast<std::function<void(const std::string&)>*>(opaque);  // NOLINT: libvirt's owner
+  delete static_cast<std::function<void(const std::string&)>*>(opaque);
 }
 
 // The event loop of the process: for keep-alive messages and events.

@@ -14,7 +14,7 @@
 namespace holdfast::host::libvirt {
 
 struct Freed {
-  void operator()(char* text) const { std::free(text); }  // NOLINT: libvirt's strings are malloc's
+  void operator()(char* text) const { std::free(text); }  // libvirt's strings are malloc's
 };
 using Text = std::unique_ptr<char, Freed>;
 

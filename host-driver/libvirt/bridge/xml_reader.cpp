@@ -14,13 +14,13 @@ struct TextFree {
 };
 using XmlText = std::unique_ptr<xmlChar, TextFree>;
 
+// Libxml2's bytes are unsigned.
 const xmlChar* as_xml(const char* text) {
-  return reinterpret_cast<const xmlChar*>(text);  // NOLINT: libxml2's bytes are unsigned
+  return reinterpret_cast<const xmlChar*>(text);
 }
 
 std::string as_text(const xmlChar* text) {
-  return text == nullptr ? std::string()
-                         : std::string(reinterpret_cast<const char*>(text));  // NOLINT: the same
+  return text == nullptr ? std::string() : std::string(reinterpret_cast<const char*>(text));
 }
 
 }  // namespace
