@@ -26,8 +26,8 @@ constexpr int kSchema = 1;
 // Firmware has some MiB.
 constexpr std::uintmax_t kLargestFirmware = std::uintmax_t{64} << 20U;
 constexpr const char* kAbout =
-    "What QEMU was started with, and its block devices before the backup began. Words that are "
-    "known to hold secrets are replaced by '<redacted>' and listed under 'redacted'.";
+    "What QEMU was started with, and its block devices before the backup began. What is a "
+    "secret, or is called like one, is replaced by '<redacted>' and listed under 'redacted'.";
 
 class Reader {
  public:

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <utility>
 
 namespace holdfast::host::definition {
@@ -25,12 +26,26 @@ bool is_switch(std::string_view value) {
   return is_one_of(value, kSwitches);
 }
 
-// `key` may be dotted: "file.password".
+// Called like a secret? What nobody has thought of yet is rather taken out once too often.
+bool sounds_secret(std::string_view name) {
+  static constexpr std::array<std::string_view, 11> kParts{
+      "passw",  "passphrase", "secret",  "token",       "cookie",     "credential",
+      "apikey", "api-key",    "api_key", "private-key", "private_key"};
+  std::string text(name);
+  std::transform(text.begin(), text.end(), text.begin(), [](char letter) {
+    return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
+  });
+  if (text.ends_with("pass") && !text.ends_with("bypass")) return true;
+  return std::any_of(kParts.begin(), kParts.end(),
+                     [&](std::string_view part) { return text.find(part) != std::string::npos; });
+}
+
+// Of QEMU's options; may be dotted: "file.password".
 bool is_secret_key(std::string_view key, std::string_view option) {
-  static constexpr std::array<std::string_view, 7> kSecrets{
-      "password", "passwd", "passphrase", "cookie", "rxcookie", "txcookie", "secret"};
   const std::string_view last = key.substr(key.rfind('.') + 1);
-  if (is_one_of(last, kSecrets)) return true;
+  // The names of objects that hold one.
+  if (last.ends_with("-secret") || last == "passwordid") return false;
+  if (sounds_secret(last)) return true;
   if (option == "-object" && last == "data") return true;
   if (option == "-fw_cfg" && last == "string") return true;
   return option == "-smbios" && last == "value";
@@ -43,18 +58,48 @@ bool cut(std::string& text, std::size_t begin, std::size_t end) {
   return true;
 }
 
-// "iscsi://user%password@host", "https://user:password@host": all before the '@'.
+// "https", of the address whose "://" is at `at`.
+std::string_view scheme_before(std::string_view text, std::size_t at) {
+  std::size_t begin = at;
+  while (begin > 0 && (std::isalnum(static_cast<unsigned char>(text[begin - 1])) != 0 ||
+                       text[begin - 1] == '+')) {
+    --begin;
+  }
+  return text.substr(begin, at - begin);
+}
+
+// "iscsi://user%password@host", "https://user:password@host": all before the '@'. A name alone may
+// be a token, except where people log in. Of the web, what follows a '?' as well: there an address
+// is signed.
 bool redact_urls(std::string& text) {
   bool any = false;
   for (std::size_t at = text.find("://"); at != std::string::npos; at = text.find("://", at + 3)) {
+    const std::string scheme(scheme_before(text, at));
     const std::size_t begin = at + 3;
-    const std::size_t end = std::min(text.find_first_of("/, \t\"?#", begin), text.size());
-    const std::size_t host = text.substr(begin, end - begin).rfind('@');
-    if (host == std::string::npos) continue;
-    if (text.substr(begin, host).find_first_of(":%") == std::string::npos) continue;
-    any = cut(text, begin, begin + host) || any;
+    const std::size_t end = std::min(text.find_first_of("/ \t\"?#", begin), text.size());
+    const std::size_t host = std::string_view(text).substr(begin, end - begin).rfind('@');
+    if (host != std::string::npos) {
+      const bool login = scheme.ends_with("ssh") || scheme == "sftp";
+      const bool bare =
+          std::string_view(text).substr(begin, host).find_first_of(":%") == std::string::npos;
+      if (!login || !bare) any = cut(text, begin, begin + host) || any;
+    }
+    if (!scheme.starts_with("http") && !scheme.starts_with("ftp")) continue;
+    const std::size_t stop = std::min(text.find_first_of(" \t\"", begin), text.size());
+    const std::size_t query = text.find('?', begin);
+    if (query < stop) any = cut(text, query + 1, stop) || any;
   }
   return any;
+}
+
+// dracut's "iscsi:user:password@host:…", which is no address.
+bool redact_netroot(std::string& text) {
+  constexpr std::string_view kIscsi = "=iscsi:";
+  const std::size_t at = text.find(kIscsi);
+  if (at == std::string::npos) return false;
+  const std::size_t begin = at + kIscsi.size();
+  const std::size_t host = text.find('@', begin);
+  return host != std::string::npos && cut(text, begin, host);
 }
 
 // "rbd:pool/image:id=admin:key=…:mon_host=…", where "\:" is a colon inside.
@@ -98,8 +143,8 @@ bool redact_json(Json& node, std::string_view option, int depth) {
     const std::string type = base::string_member(node, "qom-type").value_or("");
     const std::string_view within = type.starts_with("secret") ? "-object" : option;
     for (auto& [key, value] : node.items()) {
-      const bool plain = !value.is_structured() && !value.is_boolean() && !value.is_null();
-      if (plain && is_secret_key(key, within)) {
+      const bool holds = !value.empty() && !value.is_boolean();
+      if (holds && is_secret_key(key, within)) {
         if (value.is_string() && (is_switch(value.get<std::string>()) || value == kRedacted)) {
           continue;
         }
@@ -116,9 +161,17 @@ bool redact_json(Json& node, std::string_view option, int depth) {
   return any;
 }
 
+// Where the value of "key=value" begins; nowhere in "https://host/image?a=b" and "rbd:…:key=…".
+std::size_t equals_in(std::string_view piece) {
+  const std::size_t equals = piece.find('=');
+  return piece.substr(0, equals).find_first_of(":/?{") == std::string_view::npos
+             ? equals
+             : std::string_view::npos;
+}
+
 // "key=value" with doubled commas.
 bool redact_pair(std::string& piece, std::string_view option, std::string& what) {
-  const std::size_t equals = piece.find('=');
+  const std::size_t equals = equals_in(piece);
   if (equals != std::string::npos) {
     const std::string_view key = std::string_view(piece).substr(0, equals);
     const std::string_view value = std::string_view(piece).substr(equals + 1);
@@ -133,12 +186,6 @@ bool redact_pair(std::string& piece, std::string_view option, std::string& what)
   what = equals == std::string::npos ? "a name" : piece.substr(0, equals);
   piece = piece.substr(0, begin) + with_doubled_commas(text);
   return true;
-}
-
-bool is_secret_parameter(std::string_view name) {
-  return name.starts_with("systemd.set_credential") || name.find("passw") != std::string::npos ||
-         name.find("passphrase") != std::string::npos || name.find("secret") != std::string::npos ||
-         name.find("token") != std::string::npos;
 }
 
 // The kernel's command line: "name=value name=value", a value with blanks in double quotes.
@@ -160,10 +207,12 @@ bool redact_kernel(std::string& text) {
     }
     std::string word = text.substr(begin, at - begin);
     const std::size_t equals = word.find('=');
-    if (equals != std::string::npos && is_secret_parameter(word.substr(0, equals))) {
+    if (equals != std::string::npos && sounds_secret(word.substr(0, equals)) &&
+        !is_switch(word.substr(equals + 1))) {
       any = cut(word, equals + 1, word.size()) || any;
     } else {
       any = redact_urls(word) || any;
+      any = redact_netroot(word) || any;
     }
     result += word;
   }
@@ -190,6 +239,11 @@ std::vector<std::string> redact_word(std::string& word, std::string_view option)
     if (!redact_json(*json, option, 3)) return {};
     word = base::to_line(*json);
     return {named("a member", option)};
+  }
+  // What -hda takes: a name as it stands, commas and all.
+  if (word.starts_with(kJsonName)) {
+    return redact_text(word, option, 3) ? std::vector<std::string>{named("a name", option)}
+                                        : std::vector<std::string>{};
   }
   std::vector<std::string> found;
   std::string whole;

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// What is known to be a secret, taken out of a command line or of QEMU's account of itself before
-// it is written anywhere: a backup is read by more people than a machine's start script.
+// What is a secret, or is called like one, taken out of a command line or of QEMU's account of
+// itself before it is written anywhere: a backup is read by more people than a machine's start
+// script.
 //
 //   -object secret,data=             the value (of `data` in any object)
-//   password=, passwd=, passphrase=, cookie=, secret=, in any option or JSON object, however
-//                                    deeply; not password=on, which is a switch, and not
+//   whatever has password, passphrase, secret, token, cookie, credential, api-key or private-key in
+//   its name, or ends with "pass", in any option or JSON object, however deeply
+//                                    not password=on, which is a switch, and not
 //                                    password-secret=, which is the name of an object
 //   -fw_cfg string=, -smbios value=  what a guest is given to configure itself by
-//   -append                          systemd credentials, and what is called like a password
-//   scheme://user:password@host      the part before '@'; rbd:…:key=
+//   -append                          what is called so; iscsi:user:password@host
+//   scheme://user:password@host      the part before '@'; of ssh only with a password
+//   http://…?…                       what follows the '?', such as a signature
+//   rbd:…:key=                       the key
 //
 // An option whose JSON cannot be read is taken out as a whole. Files that the command line names
 // are not looked at.

@@ -35,10 +35,33 @@ TEST(Redaction, TakesPasswordsWhereverTheyStand) {
             R"({"driver":"x","password":"<redacted>"})");
 }
 
+TEST(Redaction, TakesWhatIsCalledLikeASecretAndInNoList) {
+  EXPECT_EQ(redacted("-spice", "tls-port=5901,x509-key-password=p"),
+            "tls-port=5901,x509-key-password=<redacted>");
+  EXPECT_EQ(redacted("-netdev", "l2tpv3,id=n,src=a,txcookie=0x1,rxcookie=0x2"),
+            "l2tpv3,id=n,src=a,txcookie=<redacted>,rxcookie=<redacted>");
+  for (const char* key : {"Access-Token", "proxy_password", "userpass", "some-credential",
+                          "x.api-key", "private_key", "secret"}) {
+    EXPECT_EQ(redacted("-device", std::string("new-device,id=d,") + key + "=v"),
+              std::string("new-device,id=d,") + key + "=<redacted>");
+  }
+  EXPECT_EQ(redacted("-device", R"({"driver":"x","tokens":["a","b"],"passphrase":{"of":"c"}})"),
+            R"({"driver":"x","tokens":"<redacted>","passphrase":"<redacted>"})");
+}
+
 TEST(Redaction, KeepsSwitchesAndNamesOfSecrets) {
   for (const char* word : {":1,password=on", ":1,password", ":1,password-secret=s0"})
     EXPECT_EQ(redacted("-vnc", word), word);
   EXPECT_EQ(redacted("-object", "secret,id=s0,file=/etc/key"), "secret,id=s0,file=/etc/key");
+  for (const char* word : {"driver=luks,key-secret=s0,file.encrypt.key-secret=s1",
+                           "driver=https,password-secret=s0,cookie-secret=s1,url=https://h/i"}) {
+    EXPECT_EQ(redacted("-blockdev", word), word);
+  }
+  EXPECT_EQ(redacted("-object", "tls-creds-x509,id=t,dir=/etc/pki,passwordid=s0"),
+            "tls-creds-x509,id=t,dir=/etc/pki,passwordid=s0");
+  EXPECT_EQ(redacted("-device", "x,iommu-bypass=4"), "x,iommu-bypass=4");
+  EXPECT_EQ(redacted("-blockdev", R"({"driver":"x","cookie":"","token":null,"password":true})"),
+            R"({"driver":"x","cookie":"<redacted>","token":null,"password":true})");
   EXPECT_EQ(redacted("-device", "virtio-blk-pci,drive=data,serial=d0"),
             "virtio-blk-pci,drive=data,serial=d0");
 }
@@ -55,7 +78,16 @@ TEST(Redaction, TakesCredentialsOutOfTheKernelsCommandLine) {
   EXPECT_EQ(redacted("-append", "root=/dev/vda1 systemd.set_credential=a:b quiet"),
             "root=/dev/vda1 systemd.set_credential=<redacted> quiet");
   EXPECT_EQ(redacted("-append", "a.password=\"x y\"  ro"), "a.password=<redacted>  ro");
-  EXPECT_EQ(redacted("-append", "console=ttyS0 ro"), "console=ttyS0 ro");
+  EXPECT_EQ(redacted("-append", "rd.cifspass=p apitoken=t MYSQL_PASSWORD=m x-secret=s"),
+            "rd.cifspass=<redacted> apitoken=<redacted> MYSQL_PASSWORD=<redacted> "
+            "x-secret=<redacted>");
+  EXPECT_EQ(redacted("-append", "netroot=iscsi:u:p@10.0.0.1::3260::iqn.x ip=dhcp"),
+            "netroot=iscsi:<redacted>@10.0.0.1::3260::iqn.x ip=dhcp");
+  EXPECT_EQ(redacted("-append", "inst.ks=https://u:p@h/ks.cfg?token=t ro"),
+            "inst.ks=https://<redacted>@h/ks.cfg?<redacted> ro");
+  for (const char* line : {"console=ttyS0 ro", "iommu.passthrough=1 root=UUID=a",
+                           "netroot=iscsi:10.0.0.1::3260::iqn.x", "systemd.import_credentials=no"})
+    EXPECT_EQ(redacted("-append", line), line);
 }
 
 TEST(Redaction, TakesUsersAndPasswordsOutOfAddresses) {
@@ -63,6 +95,20 @@ TEST(Redaction, TakesUsersAndPasswordsOutOfAddresses) {
   EXPECT_EQ(redacted("-drive", "file=iscsi://u%p@host/iqn/0,if=none"),
             "file=iscsi://<redacted>@host/iqn/0,if=none");
   EXPECT_EQ(redacted("-drive", "file=ssh://user@host/a.img"), "file=ssh://user@host/a.img");
+  EXPECT_EQ(redacted("-drive", "file=ssh://user:p@host/a.img"), "file=ssh://<redacted>@host/a.img");
+  EXPECT_EQ(redacted("-drive", "file=https://a-token@host/a.img"),
+            "file=https://<redacted>@host/a.img");
+  EXPECT_EQ(redacted("-drive", "file=https://u:p,,w@host/a.img"),
+            "file=https://<redacted>@host/a.img");
+  EXPECT_EQ(redacted("-cdrom", "https://h/a.iso?X-Amz-Signature=abc&n=1"),
+            "https://h/a.iso?<redacted>");
+  EXPECT_EQ(redacted("-blockdev", R"({"driver":"https","url":"https://h/a?sig=b"})"),
+            R"({"driver":"https","url":"https://h/a?<redacted>"})");
+  EXPECT_EQ(redacted("-drive", "file=nbd+unix:///disk?socket=/run/nbd"),
+            "file=nbd+unix:///disk?socket=/run/nbd");
+  EXPECT_EQ(redacted("-hda", "rbd:pool/img:id=a:key=QUJD:auth_supported=cephx"),
+            "rbd:pool/img:id=a:key=<redacted>:auth_supported=cephx");
+  EXPECT_EQ(redacted("-drive", "file=https://h/a@b.img"), "file=https://h/a@b.img");
   EXPECT_EQ(redacted("-drive", "file=rbd:pool/img:id=a:key=QUJD=\\::auth_supported=cephx"),
             "file=rbd:pool/img:id=a:key=<redacted>:auth_supported=cephx");
 }
@@ -71,6 +117,9 @@ TEST(Redaction, LooksIntoAnImagesNameInJson) {
   EXPECT_EQ(redacted("-drive", R"(file=json:{"driver":"x",,"password":"p"},if=none)"),
             R"(file=json:{"driver":"x",,"password":"<redacted>"},if=none)");
   EXPECT_EQ(redacted("-drive", "file=json:{broken,if=none"), "file=json:<redacted>,if=none");
+  EXPECT_EQ(redacted("-hda", R"(json:{"driver":"x","password":"p","url":"http://h/?a=b"})"),
+            R"(json:{"driver":"x","password":"<redacted>","url":"http://h/?<redacted>"})");
+  EXPECT_EQ(redacted("-hda", R"(json:{"driver":"x",,"password":"p"})"), "json:<redacted>");
 }
 
 TEST(Redaction, TakesAllOfWhatItCannotRead) {
