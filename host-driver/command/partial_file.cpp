@@ -16,7 +16,7 @@ namespace holdfast::host::command {
 using base::Result;
 
 Result<PartialFile> PartialFile::of(const std::string& target) {
-  std::string path = target + ".partial";
+  std::string path = path_of(target);
   base::UniqueFd fd(
       ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd.valid()) {

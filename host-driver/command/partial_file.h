@@ -17,6 +17,11 @@ namespace holdfast::host::command {
 
 class PartialFile {
  public:
+  // Where the file stands until then.
+  [[nodiscard]] static std::string path_of(const std::string& target) {
+    return target + ".partial";
+  }
+
   // Empty. An error if there is a partial one already: somebody is at work on it, or was killed.
   [[nodiscard]] static base::Result<PartialFile> of(const std::string& target);
   PartialFile(PartialFile&& other) noexcept;

@@ -82,6 +82,28 @@ class PlainQemu(DefinitionCase):
         self.assertEqual([device["qdev"] for device in definition["devices"] if device["device"]],
                          ["/machine/peripheral/d0/virtio-backend"])
 
+    def test_a_second_machine_is_told_at_once_that_it_wants_a_directory_of_its_own(self):
+        target, _ = self.restore(self.back_up(), "--format=raw")
+        restored = {name: sha256(os.path.join(target, name)) for name in os.listdir(target)}
+        done = self.run_host("backup", "web2")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        # No file of it is there but this one.
+        called = self.path("called")
+        tool = self.qemu_img(("*", f": > {called}"))
+        line = self.failing(self.run_host("restore", "web2", "latest", f"--to={target}",
+                                          qemu_img=tool))
+        self.assertIn(f"unable to restore to '{target}/definition.json': it exists", line)
+        self.assertIn("choose another one for --to", line)
+        self.assertFalse(os.path.exists(called))
+        self.assertEqual({name: sha256(os.path.join(target, name))
+                          for name in os.listdir(target)}, restored)
+        other = self.path("other")
+        done = self.run_host("restore", "web2", "latest", f"--to={other}", qemu_img=tool)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(os.path.exists(called))
+        self.assertEqual(sorted(os.listdir(other)),
+                         ["data.qcow2", "definition.json", "sys.qcow2"])
+
     def test_verifies_shows_restores_and_prunes_the_definition(self):
         manifest = self.back_up()
         shown = self.run_host("show", VM)
