@@ -9,11 +9,11 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 import unittest
 
 from lab import testing
 from lab.fake_database import PATIENCE, Database
+from support.waiting import until
 
 HOLDFASTD = testing.built("agent/daemon/holdfastd")
 HOLDFASTCTL = testing.built("agent/ctl/holdfastctl")
@@ -94,10 +94,7 @@ class AgentCase(unittest.TestCase):
             return client.connect_ex(self.path("fs.sock")) == 0
 
     def wait_for(self, condition):
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)  # a file or a process: nothing announces it
+        until(condition, "what the test waits for", PATIENCE)
 
     def kill(self):
         self.daemon.kill()

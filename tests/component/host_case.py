@@ -14,6 +14,7 @@ from lab import testing
 from support.fake_qga import FakeQga
 from support.qemu_machine import Machine, missing
 from support.qmp_proxy import QmpProxy
+from support.waiting import Gate
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -117,6 +118,12 @@ class HostCase(unittest.TestCase):
         latest = [name for name in self.published() if not name.endswith(".failed")][-1:]
         self.assertEqual([name.split("-", 2)[2].rsplit("-", 1)[0] for name in
                           self.machine.bitmaps()], latest * 2 if self.INCREMENTAL == "yes" else [])
+
+    def gate(self, name):
+        """Where a script of the test's can be made to stand still."""
+        gate = Gate(self.path(name))
+        self.addCleanup(gate.close)
+        return gate
 
     def qemu_img(self, *cases):
         """A qemu-img that does something else for one subcommand: (name, shell lines)."""

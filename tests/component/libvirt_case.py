@@ -123,22 +123,30 @@ class LibvirtCase(HostCase):
         return (target, "qcow2")
 
     def proxy_at(self, command, when, number=signal.SIGKILL):
-        """The program in the bridge's place, and the file that it reads the driver's pid from."""
+        """The program in the bridge's place, and the pipe that it reads the driver's pid from."""
         program, driver = self.path("bridge"), self.path("driver")
         shutil.copy(os.path.join(testing.SOURCE, "tests/support/bridge_proxy.py"), program)
         with open(program + ".json", "w", encoding="utf-8") as file:
             json.dump({"bridge": self.bridge, "command": command, "when": when,
-                       "driver": driver, "signal": number}, file)
+                       "driver": driver, "signal": number,
+                       "tests": os.path.join(testing.SOURCE, "tests")}, file)
+        if not os.path.exists(driver):
+            os.mkfifo(driver)
+            # Both ends: it waits for what is told, and nobody for its other end.
+            self.told = os.open(driver, os.O_RDWR)
+            self.addCleanup(os.close, self.told)
         return program, driver
+
+    def tell(self, pid):
+        """The program in the bridge's place learns whom to send its signal."""
+        os.write(self.told, f"{pid}\n".encode())
 
     def killed_at(self, command, when):
         program, driver = self.proxy_at(command, when)
         with open(driver + ".wanted", "w", encoding="ascii"):
             pass
         run = self.start_host("backup", VM, libvirt_program=program)
-        with open(driver + ".new", "w", encoding="ascii") as file:
-            file.write(str(run.pid))
-        os.rename(driver + ".new", driver)
+        self.tell(run.pid)
         self.assertEqual(run.wait(90), -signal.SIGKILL)
         self.assertFalse(os.path.exists(driver + ".wanted"))
         return run

@@ -17,13 +17,13 @@ class HostBackup(HostCase):
         self.machine.write("sys", 2, 0, MIB)
         # The guest writes on while the disks are copied: none of it may be in the backup, and none
         # of it may be lost.
-        script = self.qemu_img(("convert", f": > {self.path('copying')}; "
-                                           f"while [ ! -e {self.path('go')} ]; do sleep 0.02; done"))
-        process = self.start_host("backup", VM, "--json", qemu_img=script)
-        self.assertTrue(self.agent.wait_until(lambda: self.agent.thawed_at))
+        gate = self.gate("copying")
+        process = self.start_host("backup", VM, "--json",
+                                  qemu_img=self.qemu_img(("convert", gate.stop)))
+        gate.reached(process)
         self.machine.write("data", 3, 0, MIB)
         self.machine.write("sys", 4, 2 * MIB, MIB)
-        open(self.path("go"), "w", encoding="utf-8").close()
+        gate.open()
         output, errors = process.communicate(timeout=90)
         self.assertEqual(process.returncode, 0, errors)
         manifest = json.loads(output)
@@ -181,6 +181,19 @@ class HostRestore(HostCase):
         line = self.failing(self.restore())
         self.assertIn("it exists", line)
         self.assertEqual(os.stat(self.path("out/data.qcow2")).st_mtime_ns, before)
+
+    def test_what_another_restore_has_begun_is_left_to_it(self):
+        os.mkdir(self.path("out"))
+        begun = self.path("out/data.qcow2.partial")
+        with open(begun, "w", encoding="utf-8") as file:
+            file.write("theirs")
+        line = self.failing(self.restore())
+        self.assertIn(f"unable to restore to '{begun.removesuffix('.partial')}': "
+                      f"there is '{begun}'", line)
+        self.assertIn("or was killed", line)
+        self.assertEqual(os.listdir(self.path("out")), ["data.qcow2.partial"])
+        with open(begun, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "theirs")
 
     def test_one_disk_alone(self):
         self.assertEqual(self.restore("--disk", "sys").returncode, 0)

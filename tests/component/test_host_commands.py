@@ -73,27 +73,18 @@ class Commands(HostCase):
         self.assertEqual(self.names(), ["before", "after"])
 
     def test_before_anything_is_attached(self):
-        go = self.path("go")
-        process = self.start_host("backup", VM, pre_command=self.script(
-            "before", f"while [ ! -e {go} ]; do sleep 0.02; done"))
-        self.wait_for(lambda: self.names(), process)
+        gate = self.gate("gate")
+        process = self.start_host("backup", VM, pre_command=self.script("before", gate.stop))
+        gate.reached(process)
         self.assertEqual(self.machine.leftovers(), [])
         self.assertFalse(self.agent.frozen)
         self.assertEqual(self.published(), [])
         # The lock is held: another run does not even begin, and has no commands.
         self.failing(self.run_host("backup", VM, **{"pre_command": self.script("other"),
                                                     "post_command": self.script("other")}), 4)
-        with open(go, "w", encoding="utf-8"):
-            pass
+        gate.open()
         self.assertEqual(process.communicate(timeout=60)[1], "")
         self.assertEqual(self.names(), ["before"])
-
-    def wait_for(self, condition, process):
-        limit = time.monotonic() + 30
-        while not condition():
-            self.assertIsNone(process.poll())
-            self.assertLess(time.monotonic(), limit)
-            time.sleep(0.02)
 
     def test_a_failing_pre_command_ends_the_run_before_the_freeze(self):
         commands = self.both(before="echo 'no licence left' >&2; exit 7")
@@ -160,8 +151,9 @@ class Commands(HostCase):
         self.assert_nothing_left()
 
     def test_a_signal_ends_the_pre_command_and_the_other_one_still_runs(self):
-        process = self.start_host("backup", VM, **self.both(before="exec sleep 300"))
-        self.wait_for(lambda: self.names(), process)
+        gate = self.gate("gate")
+        process = self.start_host("backup", VM, **self.both(before=gate.stop))
+        gate.reached(process)
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 1, errors)

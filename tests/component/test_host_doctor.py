@@ -281,11 +281,9 @@ class Doctor(HostCase):
         self.finding("open-to-others", "warning")
 
     def test_a_run_that_was_interrupted_and_one_at_work(self):
-        hold = self.qemu_img(("convert", f": > {self.path('copying')}; exec sleep 100"))
-        process = self.start_host("backup", VM, qemu_img=hold)
-        self.assertTrue(self.agent.wait_until(lambda: self.agent.thawed_at))
-        while not os.path.exists(self.path("copying")):
-            self.assertIsNone(process.poll())
+        gate = self.gate("copying")
+        process = self.start_host("backup", VM, qemu_img=self.qemu_img(("convert", gate.stop)))
+        gate.reached(process)
         ids = self.ids(qmp=self.path("no.sock"))
         self.assertEqual(ids["at-work"], "ok")
         self.assertNotIn("interrupted", ids)

@@ -243,11 +243,9 @@ class HostSignals(HostCase):
         self.assert_nothing_left()
 
     def test_sigterm_during_the_copy_ends_cleanly(self):
-        script = self.qemu_img(("convert", f": > {self.path('copying')}; exec sleep 60"))
-        process = self.start_host("backup", VM, qemu_img=script)
-        limit = time.monotonic() + 30
-        while not os.path.exists(self.path("copying")) and time.monotonic() < limit:
-            time.sleep(0.02)
+        gate = self.gate("copying")
+        process = self.start_host("backup", VM, qemu_img=self.qemu_img(("convert", gate.stop)))
+        gate.reached(process)
         process.send_signal(signal.SIGTERM)
         self.interrupted(process)
 
@@ -305,7 +303,7 @@ class HostAgentMisbehaves(HostCase):
 
     def test_answers_the_freeze_late(self):
         def freeze(agent, request):
-            time.sleep(2.5)
+            self.assertTrue(agent.given_up())
             return agent.respond(request)
         self.agent.behaviours["guest-fsfreeze-freeze"] = freeze
         self.assertIn("timed out", self.fails_within(30, freeze_timeout="1s"))
@@ -474,15 +472,14 @@ class HostRepository(HostCase):
         self.assertEqual(self.machine.leftovers(), [])
 
     def test_two_runs_at_once(self):
-        script = self.qemu_img(("convert", f": > {self.path('copying')}; "
-                                           f"while [ ! -e {self.path('go')} ]; do sleep 0.02; done"))
-        first = self.start_host("backup", VM, qemu_img=script)
-        self.assertTrue(self.agent.wait_until(lambda: self.agent.thawed_at, 30))
+        gate = self.gate("copying")
+        first = self.start_host("backup", VM, qemu_img=self.qemu_img(("convert", gate.stop)))
+        gate.reached(first)
         line = self.failing(self.run_host("backup", VM), 4)
         self.assertIn(f"process {first.pid}", line)
         line = self.failing(self.run_host("backup", VM, state_directory=self.path("other")), 4)
         self.assertIn("in this repository", line)
-        open(self.path("go"), "w", encoding="utf-8").close()
+        gate.open()
         _, errors = first.communicate(timeout=60)
         self.assertEqual(first.returncode, 0, errors)
         self.assert_nothing_left()

@@ -21,21 +21,15 @@ class Backup(LibvirtCase):
         self.machine.write("vdb", 0x22, 5 * MIB, MIB)
         expected = {disk: self.frozen_copy(disk) for disk in ("vda", "vdb")}
         # What the guest writes after the instant, during the copy, is not in the backup.
-        written = self.path("written")
-        tool = self.qemu_img(("convert", f"touch {written}; until [ -e {written}.done ]; do "
-                              "sleep 0.1; done"))
-        run = self.start_host("backup", VM, "--json", qemu_img=tool)
-        deadline = time.monotonic() + 60
-        while not os.path.exists(written):
-            self.assertLess(time.monotonic(), deadline)
-            self.assertIsNone(run.poll(), run.stderr.read() if run.poll() is not None else "")
-            time.sleep(0.05)
+        gate = self.gate("copying")
+        run = self.start_host("backup", VM, "--json",
+                              qemu_img=self.qemu_img(("convert", gate.stop)))
+        gate.reached(run)
         self.assertTrue(self.machine.sources()["vda"].endswith(".qcow2"))
         self.assertTrue(self.machine.sources("--inactive")["vda"].endswith(".qcow2"))
         self.machine.write("vda", 0x33, 0, MIB)
         self.machine.write("vdb", 0x44, 20 * MIB, MIB)
-        with open(written + ".done", "w", encoding="ascii"):
-            pass
+        gate.open()
         out, err = run.communicate(timeout=120)
         self.assertEqual(run.returncode, 0, err)
         manifest = json.loads(out)
@@ -214,6 +208,7 @@ class Killed(LibvirtCase):
                 self.assertEqual(self.published(), [])
 
     def test_in_the_copy_is_made_good_by_the_next_backup(self):
+        # It goes on for longer than the driver, as one that the disk keeps waiting.
         tool = self.qemu_img(("convert", "kill -9 $PPID; sleep 60"))
         run = self.start_host("backup", VM, qemu_img=tool)
         self.assertEqual(run.wait(90), -signal.SIGKILL)
@@ -228,6 +223,7 @@ class Killed(LibvirtCase):
 
     def test_between_making_overlays_leaves_no_file(self):
         # The first one that it makes beside a disk.
+        # It goes on for longer than the driver, as one that the disk keeps waiting.
         tool = self.qemu_img(("create", 'case "$*" in *.holdfast-*) kill -9 $PPID; sleep 60;; esac'))
         run = self.start_host("backup", VM, qemu_img=tool)
         self.assertEqual(run.wait(90), -signal.SIGKILL)
@@ -251,6 +247,7 @@ class PowerCut(LibvirtCase):
     """The machine goes while overlays are on top: it comes back with them, and nothing is lost."""
 
     def test_and_started_again_is_made_good_by_recover(self):
+        # It goes on for longer than the driver, as one that the disk keeps waiting.
         tool = self.qemu_img(("convert", "kill -9 $PPID; sleep 60"))
         run = self.start_host("backup", VM, qemu_img=tool)
         self.assertEqual(run.wait(90), -signal.SIGKILL)
@@ -270,17 +267,12 @@ class PowerCut(LibvirtCase):
             self.assertTrue(qemu_machine.pattern_at(path, kind, 9 * MIB, MIB, pattern), disk)
 
     def test_of_libvirtd_alone_in_the_copy_is_survived(self):
-        begun = self.path("begun")
-        tool = self.qemu_img(("convert", f"touch {begun}; until [ -e {begun}.on ]; do "
-                              "sleep 0.1; done"))
-        run = self.start_host("backup", VM, "--json", qemu_img=tool)
-        limit = time.monotonic() + 60
-        while not os.path.exists(begun):
-            self.assertLess(time.monotonic(), limit)
-            time.sleep(0.05)
+        gate = self.gate("copying")
+        run = self.start_host("backup", VM, "--json",
+                              qemu_img=self.qemu_img(("convert", gate.stop)))
+        gate.reached(run)
         self.daemon.restart()
-        with open(begun + ".on", "w", encoding="ascii"):
-            pass
+        gate.open()
         _, err = run.communicate(timeout=120)
         self.assertEqual(run.returncode, 0, err)
         self.machine.wait_for_agent()

@@ -41,8 +41,7 @@ class Hang(BackupCase):
     def stop_at(self, command, when="before", armed=True):
         """Starts a run in which libvirtd is stopped at this command, which reaches it all the same."""
         program, self.target = self.proxy_at(command, when, signal.SIGSTOP)
-        with open(self.target, "w", encoding="ascii") as file:
-            file.write(str(self.daemon.pid()))
+        self.tell(self.daemon.pid())
         self.addCleanup(self.daemon.signal, signal.SIGCONT)
         if armed:
             self.arm()

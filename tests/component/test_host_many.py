@@ -15,6 +15,7 @@ from host_case import HostCase
 from lab import testing
 from support.fake_qga import FakeQga
 from support.qemu_machine import Machine
+from support.waiting import ended
 
 SUMMARY = (r"\d{8}T\d{6}Z-[0-9a-f]{8}: application, window \d+ ms, 2 disks, "
            r"[0-9.]+ [KM]iB in [0-9.]+ s")
@@ -92,17 +93,9 @@ class ManyCase(HostCase):
             self.assertEqual([entry for entry in self.backups(name) if entry.startswith(".")], [])
 
     def hold_copies(self):
-        """A qemu-img whose copies wait; each leaves a file with its pid."""
-        os.mkdir(self.path("copying"))
-        return self.qemu_img(("convert", f": > {self.path('copying')}/$$; exec sleep 120"))
-
-    def wait_for(self, condition, process=None, seconds=40):
-        limit = time.monotonic() + seconds
-        while not condition():
-            if process is not None and process.poll() is not None:
-                self.fail(f"it ended: {process.communicate()}")
-            self.assertLess(time.monotonic(), limit, "waited in vain")
-            time.sleep(0.02)
+        """A qemu-img whose copies stand still; and where."""
+        gate = self.gate("copying")
+        return gate, self.qemu_img(("convert", gate.stop))
 
 
 class HostMany(ManyCase):
@@ -168,9 +161,9 @@ class HostMany(ManyCase):
         self.agents["db1"].holdfast = False
         self.assertIn("db1: level 'filesystem', 'application' is preferred",
                       self.failing(self.run_host("backup", "--all"), 3))
-        script = self.hold_copies()
+        gate, script = self.hold_copies()
         holder = self.start_host("backup", "web1", "--full", qemu_img=script)
-        self.wait_for(lambda: os.listdir(self.path("copying")), holder)
+        gate.reached(holder)
         done = self.run_host("backup", "--all")
         self.assertEqual(done.returncode, 4, done.stderr)
         self.assertRegex(done.stderr, "(?m)^holdfast: web1: another run is at work on 'web1'")
@@ -293,8 +286,9 @@ class HostManyDeaths(ManyCase):
         self.assert_clean(*self.NAMES)
 
     def test_the_first_signal_ends_all_at_a_safe_point_and_starts_no_more(self):
-        process = self.start_host("backup", "--all", qemu_img=self.hold_copies())
-        self.wait_for(lambda: len(os.listdir(self.path("copying"))) == 2, process)
+        gate, script = self.hold_copies()
+        process = self.start_host("backup", "--all", qemu_img=script)
+        gate.reached(process, 2)
         process.send_signal(signal.SIGTERM)
         out, errors = process.communicate(timeout=90)
         self.assertEqual((process.returncode, out), (1, ""), errors)
@@ -306,17 +300,19 @@ class HostManyDeaths(ManyCase):
         self.assertEqual([self.backups(name) for name in self.NAMES], [[], [], []])
 
     def test_runs_whose_parent_is_killed_end_at_a_safe_point(self):
-        process = self.start_host("backup", "--all", qemu_img=self.hold_copies())
-        self.wait_for(lambda: len(os.listdir(self.path("copying"))) == 2, process)
+        gate, script = self.hold_copies()
+        process = self.start_host("backup", "--all", qemu_img=script)
+        gate.reached(process, 2)
         pids = self.children(process)
         process.kill()
         process.wait(20)
-        self.wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids.values()))
+        ended(pids.values())
         self.assert_clean("db1", "mail1")
 
     def test_the_second_signal_leaves_the_clearing_up(self):
-        process = self.start_host("backup", "--all", "-j3", qemu_img=self.hold_copies())
-        self.wait_for(lambda: len(os.listdir(self.path("copying"))) == 3, process)
+        gate, script = self.hold_copies()
+        process = self.start_host("backup", "--all", "-j3", qemu_img=script)
+        gate.reached(process, 3)
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)

@@ -6,10 +6,10 @@ import json
 import os
 import shutil
 import subprocess
-import time
 import unittest
 
 from host_case import VM
+from support.waiting import until
 from test_host_definition import DefinitionCase, sha256
 
 STATE = "tpm2-00.permall"
@@ -31,11 +31,7 @@ class TpmCase(DefinitionCase):
              "--ctrl", f"type=unixio,path={socket}"], cwd=self.directory,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(self.end_swtpm)
-        limit = time.monotonic() + 30
-        while not os.path.exists(socket):
-            self.assertIsNone(self.swtpm.poll())
-            self.assertLess(time.monotonic(), limit)
-            time.sleep(0.02)
+        until(lambda: os.path.exists(socket), "swtpm listens", process=self.swtpm)
         return super().make_machine()
 
     def end_swtpm(self):
@@ -101,18 +97,14 @@ class Tpm(TpmCase):
              "--flags", "not-need-init"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            limit = time.monotonic() + 30
-            while process.poll() is None and time.monotonic() < limit:
-                with socket.socket(socket.AF_UNIX) as control:
-                    try:
-                        control.connect(path)
-                    except OSError:
-                        time.sleep(0.02)
-                        continue
-                    control.settimeout(30)
-                    control.sendall(bytes([0, 0, 0, 2, 0, 0, 0, 0]))
-                    return int.from_bytes(control.recv(4), "big")
-            return process.wait(30) or -1
+            with socket.socket(socket.AF_UNIX) as control:
+                until(lambda: control.connect_ex(path) == 0 or process.poll() is not None,
+                      "swtpm listens or refuses")
+                if process.poll() is not None:
+                    return process.returncode or -1
+                control.settimeout(30)
+                control.sendall(bytes([0, 0, 0, 2, 0, 0, 0, 0]))
+                return int.from_bytes(control.recv(4), "big")
         finally:
             if process.poll() is None:
                 process.kill()

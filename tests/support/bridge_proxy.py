@@ -4,10 +4,11 @@
 stops libvirtd.
 
 Told by a JSON file beside it, its own name with ".json": `bridge`, the real program; `command`; `when`:
-"before" it is passed on, "during" it, or "after" its answer has come; `driver`, a file with the pid;
-`signal`, if it is not to be killed: then everything is passed on all the same. It does so once, as
-long as the file `driver` with ".wanted" is there, which it removes. A file with ".agents" gets a line
-whenever somebody starts it for the guest agent.
+"before" it is passed on, "during" it, or "after" its answer has come; `driver`, a named pipe that the
+test writes the pid to; `signal`, if it is not to be killed: then everything is passed on all the
+same; `tests`, where the helpers are. It does so once, as long as the file `driver` with ".wanted" is
+there, which it removes. A file with ".agents" gets a line whenever somebody starts it for the guest
+agent.
 """
 
 import json
@@ -16,7 +17,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
+
+with open(__file__ + ".json", encoding="utf-8") as told_file:
+    TOLD = json.load(told_file)
+sys.path.insert(0, TOLD["tests"])
+
+from support.waiting import until
 
 
 def is_stopped(pid):
@@ -30,8 +36,7 @@ def is_stopped(pid):
 
 class Proxy:
     def __init__(self):
-        with open(__file__ + ".json", encoding="utf-8") as file:
-            self.told = json.load(file)
+        self.told = TOLD
         self.real = subprocess.Popen([self.told["bridge"], *sys.argv[1:]], stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE)
         self.signal = self.told.get("signal", signal.SIGKILL)
@@ -41,19 +46,15 @@ class Proxy:
                 file.write(f"{os.getpid()}\n")
 
     def kill(self):
-        limit = time.monotonic() + 10
-        while time.monotonic() < limit:
-            try:
-                with open(self.told["driver"], encoding="ascii") as file:
-                    pid = int(file.read())
-                # before the guardian's own program comes along
-                os.unlink(self.told["driver"] + ".wanted")
-                os.kill(pid, self.signal)
-                while self.signal == signal.SIGSTOP and not is_stopped(pid):
-                    time.sleep(0.001)
-                return
-            except (OSError, ValueError):
-                time.sleep(0.02)
+        with open(self.told["driver"], "rb", buffering=0) as told:
+            pid = told.readline()
+        if not pid:  # the test has gone
+            return
+        # before the guardian's own program comes along
+        os.unlink(self.told["driver"] + ".wanted")
+        os.kill(int(pid), self.signal)
+        if self.signal == signal.SIGSTOP:
+            until(lambda: is_stopped(int(pid)), "it is stopped")
 
     def answers(self):
         for line in self.real.stdout:

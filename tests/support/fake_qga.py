@@ -10,6 +10,7 @@ process under test, and keeps when it was frozen and thawed.
 import base64
 import json
 import os
+import select
 import socket
 import threading
 import time
@@ -79,6 +80,13 @@ class FakeQga:
                     return False
                 self._changed.wait(left)
         return True
+
+    def given_up(self, seconds=30):
+        """For a behaviour: waits until the client has gone, or says something else, before it has
+        its answer. True if it has."""
+        poll = select.poll()
+        poll.register(self._client, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
 
     def stop(self):
         self._stopping = True

@@ -11,12 +11,13 @@ import os
 import shutil
 import signal
 import subprocess
-import time
+
+from support.waiting import until
 
 PROGRAMS = ("libvirtd", "virsh", "unshare", "mount")
 PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
 
-# libvirtd is started again whenever it ends, as a service manager does.
+# libvirtd is started again whenever it ends, as a service manager does, which pauses too.
 SCRIPT = """\
 set -e
 for place in /run /var/lib /var/cache /var/log /etc/libvirt; do mount -t tmpfs tmpfs "$place"; done
@@ -95,14 +96,12 @@ class LibvirtDaemon:
 
     def wait(self, seconds=60):
         """Until it answers."""
-        limit = time.monotonic() + seconds
-        while True:
-            done = self.virsh("version", check=False)
-            if done.returncode == 0:
-                return self
-            if time.monotonic() > limit or self.process.poll() is not None:
-                raise RuntimeError(f"libvirtd does not answer: {done.stderr}\n{self.log()}")
-            time.sleep(0.1)
+        try:
+            until(lambda: self.virsh("version", check=False).returncode == 0, "libvirtd answers",
+                  seconds, self.process)
+        except AssertionError as error:
+            raise RuntimeError(f"{error}\n{self.log()}") from None
+        return self
 
     def log(self):
         with open(self.output.name, encoding="utf-8", errors="replace") as file:
@@ -127,6 +126,12 @@ class LibvirtDaemon:
                         return int(child)
         raise RuntimeError("libvirtd does not run")
 
+    def _pid_now(self):
+        try:
+            return self.pid()
+        except (RuntimeError, OSError):
+            return None
+
     def inside(self, script):
         """What a shell in the daemon's namespaces says."""
         return subprocess.run(["nsenter", "-m", "-p", "-t", str(self.pid()), "sh", "-c", script],
@@ -134,11 +139,8 @@ class LibvirtDaemon:
 
     @staticmethod
     def wait_for(condition, seconds=60):
-        limit = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > limit:
-                raise RuntimeError("it did not happen")
-            time.sleep(0.05)
+        """What libvirt does in its own time."""
+        until(condition, "what libvirt is to do", seconds)
 
     def signal(self, number):
         os.kill(self.pid(), number)
@@ -146,15 +148,8 @@ class LibvirtDaemon:
     def restart(self):
         before = self.pid()
         os.kill(before, signal.SIGKILL)
-        limit = time.monotonic() + 30
-        while time.monotonic() < limit:
-            try:
-                if self.pid() != before:
-                    return self.wait()
-            except (RuntimeError, OSError):
-                pass
-            time.sleep(0.05)
-        raise RuntimeError("libvirtd did not come back")
+        until(lambda: self._pid_now() not in (before, None), "libvirtd comes back")
+        return self.wait()
 
     def stop(self):
         self.process.kill()

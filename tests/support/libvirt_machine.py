@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from lab import kernel, testing
 from support.qemu_machine import MIB, Machine, Monitor
+from support.waiting import until
 
 DOMAIN = """\
 <domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
@@ -118,8 +119,8 @@ class LibvirtMachine(Machine):
         self.monitor = None
         pid = int(self.daemon.inside(f"cat /run/libvirt/qemu/{self.name}.pid"))
         self.daemon.inside(f"kill -9 {pid}")
-        self.daemon.wait_for(lambda: self.daemon.virsh("domstate", self.name).stdout.strip() ==
-                             "shut off")
+        until(lambda: self.daemon.virsh("domstate", self.name).stdout.strip() == "shut off",
+              "libvirt notices")
 
     def checkpoints(self):
         return self.daemon.virsh("checkpoint-list", self.name, "--name").stdout.split()

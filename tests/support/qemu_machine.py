@@ -11,7 +11,8 @@ import os
 import shutil
 import socket
 import subprocess
-import time
+
+from support.waiting import until
 
 PROGRAM = "qemu-system-x86_64"
 MIB = 1 << 20
@@ -94,15 +95,15 @@ class Machine:
              "-qmp", f"unix:{own},server=on,wait=off"] + self.extra,
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd=self.directory,
             user=self.user, group=self.user, extra_groups=None if self.user is None else [])
-        limit = time.monotonic() + 30
-        while True:
-            try:
-                self.monitor = Monitor(own)
-                return self
-            except OSError:
-                if time.monotonic() > limit or self.process.poll() is not None:
-                    raise
-                time.sleep(0.05)
+        self.monitor = until(lambda: self._monitor_at(own), "QEMU listens", process=self.process)
+        return self
+
+    @staticmethod
+    def _monitor_at(path):
+        try:
+            return Monitor(path)
+        except OSError:
+            return None
 
     def stop(self):
         if self.monitor is not None:
