@@ -125,6 +125,15 @@ class HostCase(unittest.TestCase):
         self.addCleanup(gate.close)
         return gate
 
+    def small_repository(self, mebibytes):
+        """The repository is a filesystem of its own, no larger than this."""
+        if os.geteuid() != 0:
+            self.skipTest("mounting a small filesystem needs root")
+        os.mkdir(self.repository)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "none",
+                        self.repository], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", self.repository], check=False)
+
     def qemu_img(self, *cases):
         """A qemu-img that does something else for one subcommand: (name, shell lines)."""
         path = self.path("qemu-img")

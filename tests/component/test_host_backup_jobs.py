@@ -145,13 +145,8 @@ class Ends(BackupCase):
 
 class SmallRepository(BackupCase):
     def setUp(self):
-        if os.geteuid() != 0:
-            self.skipTest("mounting a small filesystem needs root")
         super().setUp()
-        os.mkdir(self.repository)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=56m", "none", self.repository],
-                       check=True)
-        self.addCleanup(subprocess.run, ["umount", "-l", self.repository], check=False)
+        self.small_repository(56)
         self.machine.write("sys", 3, 8 * MIB, 16 * MIB)
 
     def fill(self):

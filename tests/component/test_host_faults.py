@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import time
-import unittest
 
 from host_case import KIB, MIB, VM, HostCase, Killer
 from lab import testing
@@ -492,14 +491,10 @@ class HostRepository(HostCase):
         self.failing(self.run_host("backup", VM, qmp=None), 2)
 
 
-@unittest.skipUnless(os.geteuid() == 0, "mounting a small filesystem needs root")
 class HostFullRepository(HostCase):
     def setUp(self):
         super().setUp()
-        os.mkdir(self.repository)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "none", self.repository],
-                       check=True)
-        self.addCleanup(subprocess.run, ["umount", "-l", self.repository], check=False)
+        self.small_repository(40)
 
     def test_too_small_is_said_before_the_freeze(self):
         self.machine.write("data", 1, 0, 48 * MIB)

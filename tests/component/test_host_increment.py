@@ -115,12 +115,7 @@ class Increments(IncrementCase):
         self.assert_equals_disks(small)
 
     def test_the_room_that_is_asked_for_is_that_of_the_increment(self):
-        if os.geteuid() != 0:
-            self.skipTest("mounting a small filesystem needs root")
-        os.mkdir(self.repository)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", self.repository],
-                       check=True)
-        self.addCleanup(subprocess.run, ["umount", "-l", self.repository], check=False)
+        self.small_repository(64)
         self.machine.write("data", 1, 0, 36 * MIB)
         self.back_up(compress="none")
         self.machine.write("data", 2, 0, MIB)
