@@ -2,47 +2,28 @@
 #include "base/duration.h"
 
 #include <array>
-#include <charconv>
 #include <cstdio>
 #include <ctime>
-#include <limits>
+
+#include "base/units.h"
 
 namespace holdfast::base {
 
 namespace {
 
-struct Unit {
-  std::string_view name;
-  Millis::rep factor;
-};
-// Largest first: format_duration() takes the first one that divides.
+// Largest first: format_with_unit() takes the first one that divides.
 constexpr std::array<Unit, 4> kUnits{{{"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}}};
 
 }  // namespace
 
 Result<Millis> parse_duration(std::string_view text) {
-  Millis::rep number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, problem] = std::from_chars(text.data(), end, number);
-  const std::string_view unit(rest, static_cast<std::size_t>(end - rest));
-  if (problem == std::errc{} && number >= 0) {
-    for (const Unit& known : kUnits) {
-      if (unit != known.name) continue;
-      if (number > std::numeric_limits<Millis::rep>::max() / known.factor) break;
-      return Millis(number * known.factor);
-    }
-  }
+  if (const auto millis = parse_with_unit(text, kUnits)) return Millis(*millis);
   return Error(ErrorCode::kUsage, "'" + std::string(text) + "' is not a duration")
       .with_hint("write a whole number and a unit: 500ms, 15s, 2min, 1h");
 }
 
 std::string format_duration(Millis span) {
-  for (const Unit& unit : kUnits) {
-    if (span.count() != 0 && span.count() % unit.factor == 0) {
-      return std::to_string(span.count() / unit.factor) + std::string(unit.name);
-    }
-  }
-  return std::to_string(span.count()) + "ms";
+  return format_with_unit(span.count(), kUnits, "ms");
 }
 
 std::string format_time(WallTime time) {
