@@ -46,15 +46,6 @@ Result<void> move(const std::string& from, const std::string& to) {
   return base::errno_error(errno, "unable to rename " + in_quotes(from));
 }
 
-Error about(const JournalDisk& disk, Error cause) {
-  const ErrorCode code = cause.code();
-  return Error(code, "unable to commit the overlay of disk '" + disk.name + "'")
-      .with_hint(
-          "the guest goes on with the overlay; 'holdfast recover' or the next backup will "
-          "finish this")
-      .caused_by(std::move(cause));
-}
-
 bool is_on_top(const DomainDisks& now, const JournalDisk& disk) {
   const DomainDisk* const there = now.find(disk.name);
   return now.active && there != nullptr && there->top() == disk.overlay_path;
@@ -176,14 +167,14 @@ Result<void> OverlaySettler::settle(Journal& journal, Deadline deadline,
   for (JournalDisk& disk : journal.disks) {
     if (!is_on_top(*now, disk)) continue;
     if (auto started = start_commit(disk, *now->find(disk.name)); !started) {
-      note(about(disk, std::move(started).error()));
+      note(snapshot::not_committed(disk.name, std::move(started).error()));
     } else {
       committing.push_back(&disk);
     }
   }
   for (JournalDisk* disk : committing) {
     auto finished = finish_commit(journal, *disk, deadline, stop);
-    if (!finished) note(about(*disk, std::move(finished).error()));
+    if (!finished) note(snapshot::not_committed(disk->name, std::move(finished).error()));
   }
   now = read_disks(bridge_, command_time());
   if (!now) return std::move(now).error();

@@ -124,6 +124,15 @@ Result<void> make_overlay_file(const std::string& path, const qmp::Disk& disk,
   return images.create_overlay(path, base.path, base.format, disk.virtual_size, deadline);
 }
 
+Error not_committed(const std::string& disk, Error cause) {
+  const ErrorCode code = cause.code();
+  return Error(code, "unable to commit the overlay of disk '" + disk + "'")
+      .with_hint(
+          "the guest goes on with the overlay; 'holdfast recover' or the next backup will "
+          "finish this")
+      .caused_by(std::move(cause));
+}
+
 void flush_early(const qmp::Disk& disk) {
   if (disk.cache_no_flush) return;
   const base::UniqueFd fd(::open(disk.chain.front().path.c_str(), O_RDONLY | O_CLOEXEC));

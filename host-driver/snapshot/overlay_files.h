@@ -44,6 +44,9 @@ struct OverlayPlace {
 [[nodiscard]] base::Result<void> make_overlay_file(const std::string& path, const qmp::Disk& disk,
                                                    image::QemuImg& images, base::Deadline deadline);
 
+// What an administrator is told when an overlay's writes could not be brought back to the disk.
+[[nodiscard]] base::Error not_committed(const std::string& disk, base::Error cause);
+
 // Taking the instant flushes each image (QEMU: blockdev.c, external_snapshot_prepare), and so does
 // the guest's own sync when it freezes. What is dirty in this host's page cache by now is written
 // out beforehand. Only time depends on it, so a failure is no matter.

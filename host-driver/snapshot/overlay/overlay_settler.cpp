@@ -31,15 +31,6 @@ std::string job_of(const JournalDisk& disk) {
   return disk.overlay_node + "-commit";
 }
 
-Error about(const JournalDisk& disk, Error cause) {
-  const ErrorCode code = cause.code();
-  return Error(code, "unable to commit the overlay of disk '" + disk.name + "'")
-      .with_hint(
-          "the guest goes on with the overlay; 'holdfast recover' or the next backup will "
-          "finish this")
-      .caused_by(std::move(cause));
-}
-
 }  // namespace
 
 Result<OverlaySettler::State> OverlaySettler::look() {
@@ -150,7 +141,7 @@ Result<void> OverlaySettler::settle(Journal& journal, Deadline deadline,
     }
     if (on_top) {
       if (auto started = start_commit(disk); !started) {
-        note(about(disk, std::move(started).error()));
+        note(not_committed(disk.name, std::move(started).error()));
         continue;
       }
     }
@@ -158,7 +149,7 @@ Result<void> OverlaySettler::settle(Journal& journal, Deadline deadline,
   }
   for (JournalDisk* disk : committing) {
     auto finished = finish_commit(journal, *disk, deadline, stop);
-    if (!finished) note(about(*disk, std::move(finished).error()));
+    if (!finished) note(not_committed(disk->name, std::move(finished).error()));
   }
   state = look();
   if (!state) return std::move(state).error();
