@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "qga/fsfreeze.h"
 
-#include <algorithm>
 #include <charconv>
-#include <thread>
 
+#include "base/look_until.h"
 #include "base/text.h"
 
 namespace holdfast::host::qga {
@@ -108,8 +107,10 @@ std::string hook_status_meaning(int status) {
 Result<void> thaw_for_sure(std::optional<Agent>& agent, const wire::Endpoint& endpoint,
                            Deadline deadline) {
   Deadline gone = Deadline::in(kGone);
-  for (;;) {
-    Error problem(ErrorCode::kTimedOut, "no time left");
+  Error problem(ErrorCode::kTimedOut, "no time left");
+  bool thawed = false;
+  // A refused connection gives nothing to wait for.
+  (void)base::look_until(deadline, kPauseBetweenConnections, [&] {
     if (!agent) {
       auto connected = Agent::connect(endpoint, deadline.earlier_of(Deadline::in(kAttempt)));
       if (connected) {
@@ -121,7 +122,8 @@ Result<void> thaw_for_sure(std::optional<Agent>& agent, const wire::Endpoint& en
     if (agent) {
       gone = Deadline::in(kAttempt + kGone);
       auto done = thaw_once(*agent, deadline.earlier_of(Deadline::in(kAttempt)));
-      if (done) return {};
+      thawed = done.has_value();
+      if (thawed) return true;
       problem = std::move(done).error();
       // An agent that merely takes its time keeps its connection: closing it gains nothing.
       if (problem.code() != ErrorCode::kTimedOut && problem.code() != ErrorCode::kGuest) {
@@ -129,17 +131,15 @@ Result<void> thaw_for_sure(std::optional<Agent>& agent, const wire::Endpoint& en
         agent.reset();
       }
     }
-    if (deadline.passed() || gone.passed()) {
-      if (agent) {
-        (void)agent->send_blindly("guest-fsfreeze-thaw", Deadline::in(kPauseBetweenConnections));
-      }
-      return Error(ErrorCode::kGuest, "unable to thaw the guest")
-          .with_hint("in the guest: fsfreeze -u on each mount point; on the host: holdfast thaw")
-          .caused_by(std::move(problem));
-    }
-    // A refused connection gives nothing to wait for.
-    std::this_thread::sleep_for(std::min(kPauseBetweenConnections, deadline.remaining()));
+    return gone.passed();
+  });
+  if (thawed) return {};
+  if (agent) {
+    (void)agent->send_blindly("guest-fsfreeze-thaw", Deadline::in(kPauseBetweenConnections));
   }
+  return Error(ErrorCode::kGuest, "unable to thaw the guest")
+      .with_hint("in the guest: fsfreeze -u on each mount point; on the host: holdfast thaw")
+      .caused_by(std::move(problem));
 }
 
 }  // namespace holdfast::host::qga

@@ -2,8 +2,8 @@
 #include "run/backup_run.h"
 
 #include <algorithm>
-#include <thread>
 
+#include "base/look_until.h"
 #include "base/text.h"
 #include "repository/remembered.h"
 #include "run/state.h"
@@ -89,25 +89,27 @@ Result<void> BackupRun::read_record() {
     evidence_.record_problem = "the agent is of no use";
     return {};
   }
-  const Deadline deadline = Deadline::in(kRecordCompletes);
-  for (;;) {
-    auto text = agent_->read_file(settings_.guest_record, kRecordLimit, agent_time(), stop_);
-    if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
-    if (!text) {
-      evidence_.record_problem = text.error().text();
-      return {};
-    }
-    auto record = parse_guest_record(*text);
-    if (!record) {
-      evidence_.record_problem = record.error().text();
-      return {};
-    }
-    const bool unfinished = record->state != "done" && is_of_this_window(evidence_.before, *record);
-    evidence_.record = std::move(*record);
-    if (!unfinished || deadline.passed()) return {};
-    // Nothing tells the host that a file in the guest has changed.
-    std::this_thread::sleep_for(kLookAgain);
+  // Nothing tells the host that a file in the guest has changed.
+  (void)base::look_until(Deadline::in(kRecordCompletes), kLookAgain,
+                         [this] { return look_at_record() || stop_.stop_requested(); });
+  if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
+  return {};
+}
+
+bool BackupRun::look_at_record() {
+  const auto text = agent_->read_file(settings_.guest_record, kRecordLimit, agent_time(), stop_);
+  if (!text) {
+    evidence_.record_problem = text.error().text();
+    return true;
   }
+  auto record = parse_guest_record(*text);
+  if (!record) {
+    evidence_.record_problem = record.error().text();
+    return true;
+  }
+  const bool unfinished = record->state != "done" && is_of_this_window(evidence_.before, *record);
+  evidence_.record = std::move(*record);
+  return !unfinished;
 }
 
 Result<void> BackupRun::judge_level() {

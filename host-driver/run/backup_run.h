@@ -92,6 +92,8 @@ class BackupRun {
   // backup_run.cpp
   [[nodiscard]] base::Result<void> take_instant();
   [[nodiscard]] base::Result<void> read_record();
+  // Is there no more to come?
+  [[nodiscard]] bool look_at_record();
   [[nodiscard]] base::Result<void> judge_level();
   [[nodiscard]] base::Result<void> settle();
   [[nodiscard]] base::Result<BackupOutcome> copy_and_publish();

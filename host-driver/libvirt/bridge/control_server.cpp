@@ -3,9 +3,9 @@
 
 #include <array>
 #include <charconv>
-#include <thread>
 
 #include "base/clock.h"
+#include "base/look_until.h"
 
 namespace holdfast::host::libvirt {
 
@@ -75,14 +75,14 @@ Result<void> ControlServer::connect() {
   return {};
 }
 
-// A daemon that is just being restarted takes a moment.
+// A daemon that is just being restarted takes a moment, and may be one of another host.
 Result<void> ControlServer::connect_again() {
-  const Deadline deadline = Deadline::in(kRestartTime);
-  for (;;) {
-    auto connected = connect();
-    if (connected || deadline.passed()) return connected;
-    std::this_thread::sleep_for(kPause);
-  }
+  Result<void> connected;
+  (void)base::look_until(Deadline::in(kRestartTime), kPause, [&] {
+    connected = connect();
+    return connected.has_value();
+  });
+  return connected;
 }
 
 Result<Json> ControlServer::answer(const std::string& command, const Json& arguments) {
