@@ -9,7 +9,6 @@ import signal
 import subprocess
 import threading
 import time
-import unittest
 
 from host_case import HostCase
 from lab import testing
