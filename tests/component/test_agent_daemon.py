@@ -160,7 +160,7 @@ class TheDaemon(AgentCase):
         self.wait_for(lambda: self.status()["state"] == "idle")
         time.sleep(1)  # the settling after the last call; nothing announces its end
         before = self._switches()
-        time.sleep(5)
+        time.sleep(5)  # while nothing happens: this is what is measured
         self.assertLessEqual(self._switches() - before, 1)
 
     def _switches(self):

@@ -58,7 +58,7 @@ class GuestCase(unittest.TestCase):
     def raw_window(self, agent, seconds=0.0):
         """Freeze, wait, thaw, all by hand. (count, the thaw's error or "")"""
         count = agent.call("guest-fsfreeze-freeze", timeout=60)
-        time.sleep(seconds)
+        time.sleep(seconds)  # as long as the window is to be
         return count, self.thaw(agent)
 
     def thaw(self, agent):
@@ -202,6 +202,7 @@ class Windows(GuestCase):
         """Those times, in nanoseconds."""
         times = {}
         for name, directory in FILESYSTEMS.items():
+            # Nothing in the guest announces it to its agent.
             agent.shell(f"until [ -s /dev/shm/{name}.thawed ]; do sleep 0.1; done", 20)
             times[name] = int(agent.read_file(f"/dev/shm/{name}.thawed")) * CLOCK_TICK_NS
             agent.shell(f"rm -f {directory}/probe /dev/shm/{name}.thawed")

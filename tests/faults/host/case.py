@@ -84,7 +84,7 @@ class Case:
                                   **{**TIMES, **self.fault.settings})
         self._started.set()
         if event is None:
-            time.sleep(self.dice.uniform(0, RANDOM_WITHIN))
+            time.sleep(self.dice.uniform(0, RANDOM_WITHIN))  # the instant that is no step
             self.fault.inject(self, rig)
         status = self.got = self._driver.wait()
         self._ended = rig.writer.begun
