@@ -55,6 +55,8 @@ class LibvirtCase(HostCase):
     INCREMENTAL = "no"
     SIZE = 64 * MIB
     OWN_USER = False
+    # What a machine of this kind needs beside all others.
+    PROGRAMS = ()
     # More of the machine's definition, of its devices and of its <os>; '@' is its directory.
     MORE = ""
     FIRMWARE = ""
@@ -62,7 +64,8 @@ class LibvirtCase(HostCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.reason = missing()
+        cls.reason = missing() or next((f"'{program}' is not installed" for program in cls.PROGRAMS
+                                        if shutil.which(program) is None), None)
         if cls.reason:
             return
         cls.lab = tempfile.mkdtemp(prefix="hfv-")

@@ -91,6 +91,7 @@ class StateCase(LibvirtCase):
 
 
 class State(StateCase):
+    PROGRAMS = ("swtpm", "swtpm_setup")
     MORE = "<tpm model='tpm-tis'><backend type='emulator' version='2.0'/></tpm>"
 
     def setUp(self):
