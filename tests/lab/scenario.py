@@ -21,6 +21,7 @@ VM = "shop"
 HOOK = "/etc/qemu/fsfreeze-hook"
 SHIM = "/usr/lib/holdfast/fsfreeze-hook"
 PLUGINS = ("mysql", "postgresql")
+DATABASES = ("mariadb.service", "postgresql.service")
 CLOCK_ERROR_NS = 50_000_000
 # How long a window stays open in which something is to happen: the guest may be slow.
 WINDOW_S = 3.0
@@ -38,6 +39,19 @@ def packages():
                                     "deb/build")
         found[name] = files[0]
     return found
+
+
+def skip_if_impossible():
+    """Ends the test's file as skipped where no guest can be had."""
+    absent = image.missing_tools()
+    if absent:
+        testing.skip_all(f"'{', '.join(absent)}' missing")
+    if os.geteuid() != 0:
+        testing.skip_all("making the guest's image needs root")
+    try:
+        packages()
+    except FileNotFoundError as error:
+        testing.skip_all(str(error))
 
 
 class Lab:
@@ -116,18 +130,22 @@ class Lab:
 
     # ---- the guest's side
 
-    def boot(self, ports=()):
+    def boot(self, ports=(), databases=True, reboots=False):
+        """Without databases: the guest as the distribution has it, and nothing of ours at hand."""
         disks = [vm.Disk(name, vm.overlay(base, self.path(f"{name}.qcow2")))
                  for name, base in self.base.disks.items()]
-        disks.append(vm.Disk("tools", self.path("tools.raw"), "raw", read_only=True))
-        self.guest = vm.Guest(self.directory, self.base, disks, name="first", ports=ports)
+        if databases:
+            disks.append(vm.Disk("tools", self.path("tools.raw"), "raw", read_only=True))
+        self.guest = vm.Guest(self.directory, self.base, disks, name="first", ports=ports,
+                              reboots=reboots, masked=() if databases else DATABASES)
         with open(self.path("etc", "vms.d", f"{VM}.conf"), "w", encoding="utf-8") as file:
             file.write(f"qmp = {self.guest.qmp_path}\nagent = {self.guest.agent_path}\n")
         self.claims.say(f"guest up after {self.guest.boot_seconds:.1f} s "
                         f"({self.guest.accelerator})")
-        with self.guest.agent() as agent:
-            workload.take_tools(agent)
-            workload.wait_for_databases(agent)
+        if databases:
+            with self.guest.agent() as agent:
+                workload.take_tools(agent)
+                workload.wait_for_databases(agent)
 
     def install(self, which="deb", options=""):
         """`apt-get install ./*.deb`, as an administrator would; qemu-ga is restarted by it."""

@@ -30,6 +30,16 @@ def skip_all(reason):
     sys.exit(SKIPPED)
 
 
+def in_order(loader, order, *cases):
+    """For load_tests(): a suite of these tests, which are all that the cases have."""
+    named = {test.id().split(".")[-1] for test in order}
+    for case in cases:
+        missed = set(loader.getTestCaseNames(case)) - named
+        if missed:
+            raise AssertionError(f"not in the order of the tests: {sorted(missed)}")
+    return unittest.TestSuite(order)
+
+
 def main():
     program = unittest.main(module="__main__", verbosity=2, exit=False)
     result = program.result

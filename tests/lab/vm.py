@@ -102,8 +102,10 @@ class Disk:
 class Guest:
     """A running machine. `directory` takes its sockets and its console's log."""
 
-    def __init__(self, directory, base, disks, name="guest", memory=1024, boot=True, ports=()):
-        """`ports` are names of further virtio-serial ports, each on a socket of port_path()."""
+    def __init__(self, directory, base, disks, name="guest", memory=1024, boot=True, ports=(),
+                 reboots=False, masked=()):
+        """`ports` are names of further virtio-serial ports, each on a socket of port_path();
+        `masked` are units that are not started. One that does not reboot ends instead."""
         os.makedirs(directory, exist_ok=True)
         self.name = name
         self.disks = disks
@@ -120,9 +122,11 @@ class Guest:
         self.accelerator = accelerator(base.kernel)
         accel = "kvm" if self.accelerator == "kvm" else "tcg,thread=multi"
         argv = [_qemu(), "-name", name, "-accel", accel, "-cpu", "max", "-m", str(memory),
-                "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
+                "-smp", "2", "-nodefaults", "-display", "none",
+                *([] if reboots else ["-no-reboot"]),
                 "-kernel", base.kernel, "-initrd", base.initrd, "-append",
-                "root=LABEL=holdfast-root rw console=ttyS0 quiet mitigations=off",
+                " ".join(["root=LABEL=holdfast-root rw console=ttyS0 quiet mitigations=off",
+                          *(f"systemd.mask={unit}" for unit in masked)]),
                 "-serial", f"file:{self.console_path}",
                 "-qmp", f"unix:{self.qmp_path},server=on,wait=off",
                 "-qmp", f"unix:{self.control_path},server=on,wait=off",

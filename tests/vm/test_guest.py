@@ -10,7 +10,7 @@ import os
 import time
 import unittest
 
-from lab import claims, image, judge, qga, scenario, testing, workload
+from lab import claims, judge, qga, scenario, testing, workload
 
 WORK = os.path.join(testing.BUILD, "vm")
 LAB = None
@@ -327,22 +327,9 @@ def load_tests(loader, _tests, _pattern):
         Restored("test_the_restored_guest_is_what_the_backup_says"),
         Restored("test_removing_the_packages_puts_the_guest_agent_back_as_it_was"),
     ]
-    named = {test.id().split(".")[-1] for test in order}
-    for case in (Installation, Windows, Backups, Upgrade, Restored):
-        missed = set(loader.getTestCaseNames(case)) - named
-        if missed:
-            raise AssertionError(f"not in the order of the tests: {sorted(missed)}")
-    return unittest.TestSuite(order)
+    return testing.in_order(loader, order, Installation, Windows, Backups, Upgrade, Restored)
 
 
 if __name__ == "__main__":
-    absent = image.missing_tools()
-    if absent:
-        testing.skip_all(f"'{', '.join(absent)}' missing")
-    if os.geteuid() != 0:
-        testing.skip_all("making the guest's image needs root")
-    try:
-        scenario.packages()
-    except FileNotFoundError as error:
-        testing.skip_all(str(error))
+    scenario.skip_if_impossible()
     testing.main()

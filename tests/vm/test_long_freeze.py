@@ -14,7 +14,7 @@ import threading
 import time
 import unittest
 
-from lab import claims, image, scenario, testing, workload
+from lab import claims, scenario, testing, workload
 
 WORK = os.path.join(testing.BUILD, "vm-long")
 FROZEN_S = float(os.environ.get("HOLDFAST_LONG_FREEZE_S", "300"))
@@ -162,13 +162,5 @@ class LongFreeze(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    absent = image.missing_tools()
-    if absent:
-        testing.skip_all(f"'{', '.join(absent)}' missing")
-    if os.geteuid() != 0:
-        testing.skip_all("making the guest's image needs root")
-    try:
-        scenario.packages()
-    except FileNotFoundError as error:
-        testing.skip_all(str(error))
+    scenario.skip_if_impossible()
     testing.main()
