@@ -18,7 +18,7 @@ import time
 import unittest
 
 from lab import cache, claims, ext4, records, scenario, testing
-from support.qmp_proxy import QmpProxy
+from lab.held_run import PATIENCE_S, Run
 
 WORK = os.path.join(testing.BUILD, "vm-host")
 MIB = 1 << 20
@@ -27,7 +27,6 @@ RECORDS = None
 # A word written to it is a key of the guest's kernel.
 KEYS = "org.holdfast.lab.keys"
 PREFER = "--prefer=filesystem"
-PATIENCE_S = 900
 
 # Writes all over the disks, several at once, each on the disk before its next.
 LOAD = r"""
@@ -66,53 +65,6 @@ def setUpModule():
     LAB.boot(ports=[records.PORT, KEYS], databases=False, reboots=True)
     RECORDS = records.Port(LAB.guest.port_path(records.PORT))
     unittest.addModuleCleanup(RECORDS.close)
-
-
-class Run:
-    """A driver whose commands to QEMU come by here: `before` and `after` are as those of QmpProxy,
-    and what one of them raises fails the test."""
-
-    def __init__(self):
-        self._proxy = QmpProxy(LAB.path("proxy.qmp"), LAB.guest.qmp_path)
-        self.errors = []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        self._proxy.stop()
-        if self.errors and kind is None:
-            raise self.errors[0]
-
-    def before(self, command, action):
-        self._proxy.before[command] = self._once(action)
-
-    def after(self, command, action):
-        self._proxy.after[command] = self._once(action)
-
-    def always(self, hooks, action):
-        """`hooks`: "before NAME" or "after NAME"."""
-        for hook in hooks:
-            when, command = hook.split()
-            getattr(self._proxy, when)[command] = self._guarded(lambda hook=hook: action(hook))
-
-    def _once(self, action):
-        pending = [action]
-        return self._guarded(lambda: pending.pop()() if pending else None)
-
-    def _guarded(self, action):
-        def call():
-            try:
-                action()
-            except Exception as error:  # in a thread of the proxy's: told by the test's
-                self.errors.append(error)
-        return call
-
-    def arguments(self, *options):
-        return ["backup", scenario.VM, f"--qmp={self._proxy.path}", *options]
-
-    def back_up(self, *options):
-        return LAB.host(*self.arguments(*options), timeout=PATIENCE_S)
 
 
 class GuestCase(unittest.TestCase):
@@ -180,7 +132,7 @@ class GuestCase(unittest.TestCase):
 
     def assert_next_backup(self):
         """It is at its level, an increment, and equal to the disks."""
-        with Run() as run:
+        with Run(LAB) as run:
             run.before("block-commit", self.keep_instant)
             manifest = self.manifest(run.back_up("--json", PREFER))
         self.assertEqual((manifest["level"], manifest["kind"]), ("filesystem", "increment"),
@@ -331,7 +283,7 @@ class Writes(GuestCase):
             RECORDS.wait_for_more(5)
             passed[hook] += 1
 
-        with Run() as run:
+        with Run(LAB) as run:
             if method == "overlay":
                 run.always(self.PIVOT, go_on)
                 run.before("block-commit", self.keep_instant)
@@ -355,7 +307,7 @@ class Writes(GuestCase):
 class Killed(GuestCase):
     def test_in_the_window_the_guardian_thaws_the_guest_in_time_and_recover_clears_up(self):
         self.start_writer()
-        with Run() as run:
+        with Run(LAB) as run:
             driver = subprocess.Popen(LAB.command(*run.arguments()), stdin=subprocess.DEVNULL,
                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             times = {}
@@ -415,7 +367,7 @@ class Rebooted(GuestCase):
             keyboard.sendall(b"b\n")
             RECORDS.wait_begun(begun + 1)
 
-        with Run() as run:
+        with Run(LAB) as run:
             run.before("transaction", press)
             done = run.back_up("--require=filesystem", "--snapshot-timeout=1h",
                                "--agent-timeout=5min", self.BOOT)
@@ -429,7 +381,7 @@ class Rebooted(GuestCase):
 
     def test_by_a_reset_after_the_instant_no_level_is_claimed(self):
         before, begun, written = LAB.backups(), RECORDS.begun, []
-        with Run() as run:
+        with Run(LAB) as run:
             run.after("transaction", lambda: written.append(self.reset()))
             done = run.back_up("--require=crash", "--json", self.BOOT)
         self.say(done.stderr.strip())
