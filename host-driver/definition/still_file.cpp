@@ -58,6 +58,11 @@ std::chrono::system_clock::time_point when(const timespec& time) {
           std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec)));
 }
 
+// Then the writer may be between two of its steps.
+bool was_just_written(const Reading& reading) {
+  return std::chrono::system_clock::now() - when(reading.status.st_mtim) < kRest;
+}
+
 }  // namespace
 
 Result<StillFile> read_still_file(const std::string& path, std::size_t limit,
@@ -65,12 +70,12 @@ Result<StillFile> read_still_file(const std::string& path, std::size_t limit,
   auto last = read_once(path, limit);
   for (int count = 1; last && count < kReadings; ++count) {
     if (between) between();
+    if (was_just_written(*last)) std::this_thread::sleep_for(kRest);
     auto again = read_once(path, limit);
     if (again && is_same(*last, *again)) {
       return StillFile{std::move(again->content), when(again->status.st_mtim)};
     }
     last = std::move(again);
-    std::this_thread::sleep_for(kRest);
   }
   if (!last) return std::move(last).error();
   return Error(ErrorCode::kBusy,

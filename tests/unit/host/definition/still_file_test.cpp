@@ -48,6 +48,18 @@ TEST_F(StillFileTest, IsReadAgainWhenItChangesBetweenTwoReadings) {
   EXPECT_EQ(readings, 3);
 }
 
+// As just now, whatever this machine is busy with.
+TEST_F(StillFileTest, ThatWasJustWrittenIsGivenTimeForTheNextStepOfItsWriter) {
+  write("one");
+  std::filesystem::last_write_time(
+      path_, std::filesystem::file_time_type::clock::now() + std::chrono::hours(1));
+  const auto begin = std::chrono::steady_clock::now();
+  const auto read = read_still_file(path_, kLimit);
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(50));
+  ASSERT_TRUE(read) << read.error().text();
+  EXPECT_EQ(read->content, "one");
+}
+
 TEST_F(StillFileTest, ThatNeverRestsIsGivenUp) {
   write("0");
   int readings = 0;
