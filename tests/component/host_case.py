@@ -108,6 +108,11 @@ class HostCase(unittest.TestCase):
             return []
         return sorted(name for name in os.listdir(directory) if name != ".lock")
 
+    def left_in_state(self):
+        """Of runs; what stays is the lock's file, and where backups have been published."""
+        return [name for name in os.listdir(self.state)
+                if name not in (VM + ".lock", "repositories")]
+
     def assert_nothing_left(self):
         """Nothing frozen, attached, running, or half published."""
         self.assertFalse(self.agent.frozen)

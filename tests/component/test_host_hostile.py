@@ -67,7 +67,7 @@ class Hostile(Harmless, HostCase):
     def assert_untouched(self):
         self.assert_nothing_left()
         self.assertEqual(self.outside(), self.before)
-        self.assertEqual(sorted(os.listdir(self.state)), [VM + ".lock"])
+        self.assertEqual(self.left_in_state(), [])
         self.assertLessEqual(set(os.listdir(self.repository)), {"holdfast-repository", VM})
         self.assertEqual(self.machine.monitor.execute("query-status")["status"], "prelaunch")
 
