@@ -40,7 +40,7 @@ class Traced:
         log = os.path.join(self.path("trace"))
         done = subprocess.run(["strace", "-f", "-qq", "-s", "4096", "-e", "trace=%file", "-o", log,
                                *words], capture_output=True, timeout=120, check=False,
-                              stdin=subprocess.DEVNULL)
+                              stdin=subprocess.DEVNULL, env=testing.under_strace())
         self.assertEqual(done.returncode, status, done.stderr)
         with open(log, encoding="utf-8", errors="surrogateescape") as trace:
             return [call for call in trace if "execve(" not in call]

@@ -114,7 +114,8 @@ class Prune(ChainCase):
                     ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
                      "-e", f"inject={call}:signal=KILL:when={count}",
                      *self.command("prune", VM, "--keep-last", "1")],
-                    capture_output=True, text=True, check=False, timeout=120)
+                    capture_output=True, text=True, check=False, timeout=120,
+                    env=testing.under_strace())
                 if done.returncode == 0:
                     break
                 self.assertIn(done.returncode, (-signal.SIGKILL, 128 + signal.SIGKILL),

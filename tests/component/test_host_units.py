@@ -62,7 +62,7 @@ class Run(HostCase):
                                "strace", "-f", "-qq", "-o", trace, "--",
                                *self.command(verb, *arguments)],
                               capture_output=True, text=True, timeout=120, check=False,
-                              stdin=subprocess.DEVNULL)
+                              stdin=subprocess.DEVNULL, env=testing.under_strace())
         self.assertEqual(done.returncode, 0, done.stderr)
         with open(trace, encoding="utf-8", errors="replace") as file:
             return file.read().splitlines()

@@ -24,6 +24,13 @@ def built(relative_path):
     return path
 
 
+def under_strace():
+    """The environment of a program that strace(1) looks at: there it cannot look for leaks itself,
+    and where it is built with AddressSanitizer it would fail for that."""
+    options = [os.environ.get("ASAN_OPTIONS", ""), "detect_leaks=0"]
+    return dict(os.environ, ASAN_OPTIONS=":".join(filter(None, options)))
+
+
 def skip_all(reason):
     """Ends the file as skipped."""
     print(f"SKIPPED: {reason}", flush=True)
