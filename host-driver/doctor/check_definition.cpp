@@ -8,6 +8,7 @@
 #include "definition/gather.h"
 #include "doctor/doctor.h"
 #include "repository/manifest.h"
+#include "run/channel.h"
 
 namespace holdfast::host::doctor {
 
@@ -29,19 +30,21 @@ std::string kinds_of(const std::vector<definition::DefinitionFile>& files) {
 
 }  // namespace
 
-Findings check_definition(const Patient& patient) {
-  if (!patient.definition) return {};
-  definition::Definition kept = *patient.definition;
-  definition::gather(kept, repository::kLargestFile);
-  Findings findings;
-  for (const std::string& line : kept.lacking) {
+void look_at_definition(const Patient& patient, qmp::Client& monitor, Findings& findings) {
+  auto kept = run::read_definition(patient.settings, monitor);
+  if (!kept) {
+    findings.push_back(problem(kArea, "unreadable", kept.error(),
+                               "a run would end here: look at what the message names"));
+    return;
+  }
+  definition::gather(*kept, repository::kLargestFile);
+  for (const std::string& line : kept->lacking) {
     findings.push_back({Level::kWarning, kArea, "lacking", base::printable(line, 400),
                         "the disks are saved all the same; see RESTORING A WHOLE MACHINE in "
                         "holdfast(1)"});
   }
   findings.push_back(
-      {Level::kOk, kArea, "kept", "a backup keeps, beside the disks: " + kinds_of(kept.files)});
-  return findings;
+      {Level::kOk, kArea, "kept", "a backup keeps, beside the disks: " + kinds_of(kept->files)});
 }
 
 }  // namespace holdfast::host::doctor

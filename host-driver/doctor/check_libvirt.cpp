@@ -134,8 +134,7 @@ Findings check_libvirt(Patient& patient) {
                         "run holdfast there, or set method = overlay"});
   }
   look_at_increments(settings, *graph, findings);
-  auto definition = run::read_definition(settings, *bridge);
-  if (definition) patient.definition = std::move(*definition);
+  look_at_definition(patient, *bridge, findings);
   patient.disks = std::move(*graph);
   return findings;
 }

@@ -121,8 +121,7 @@ Findings check_qemu(Patient& patient) {
     if (!able)
       findings.push_back(problem(kArea, "qemu-compression", able.error(), able.error().hint()));
   }
-  auto definition = run::read_definition(settings, *monitor);
-  if (definition) patient.definition = std::move(*definition);
+  look_at_definition(patient, *monitor, findings);
   auto graph = qmp::read_block_graph(*monitor, deadline());
   if (graph) {
     patient.disks = std::move(*graph);

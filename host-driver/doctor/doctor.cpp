@@ -15,7 +15,6 @@ Diagnosis examine(Patient patient) {
   add(check_programs(patient));
   add(std::move(of_qemu));
   add(check_disks(patient));
-  add(check_definition(patient));
   add(check_agent(patient));
   add(check_repository(patient));
   add(check_state(patient));

@@ -22,9 +22,9 @@
 
 #include "base/process_runner.h"
 #include "config/settings.h"
-#include "definition/definition.h"
 #include "doctor/finding.h"
 #include "qmp/block_graph.h"
+#include "qmp/client.h"
 
 namespace holdfast::host::doctor {
 
@@ -37,18 +37,17 @@ struct Patient {
   std::string root;
   std::string qemu_version;
   std::optional<qmp::BlockGraph> disks = {};
-  std::optional<definition::Definition> definition = {};
 };
 
 [[nodiscard]] Diagnosis examine(Patient patient);
 
 // Each in its own file.
+void look_at_definition(const Patient& patient, qmp::Client& monitor, Findings& findings);
 [[nodiscard]] Findings check_configuration(const Patient& patient);
 [[nodiscard]] Findings check_programs(const Patient& patient);
 [[nodiscard]] Findings check_qemu(Patient& patient);
 [[nodiscard]] Findings check_libvirt(Patient& patient);
 [[nodiscard]] Findings check_disks(const Patient& patient);
-[[nodiscard]] Findings check_definition(const Patient& patient);
 [[nodiscard]] Findings check_agent(const Patient& patient);
 [[nodiscard]] Findings check_repository(const Patient& patient);
 [[nodiscard]] Findings check_state(const Patient& patient);
