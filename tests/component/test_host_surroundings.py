@@ -214,6 +214,15 @@ class HostRepository(HostCase):
         self.assertEqual(len(self.machine.bitmaps()), 4)
         self.assertEqual(self.machine.leftovers(), [])
 
+    def test_that_cannot_be_remembered_is_used_all_the_same_and_the_run_says_so(self):
+        os.makedirs(os.path.join(self.state, "repositories"))
+        done = self.run_host("backup", VM)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"unable to write '{self.state}/repositories'", done.stderr)
+        self.assertIn("continuing: it will not be noticed when the repository is not mounted",
+                      done.stderr)
+        self.assert_nothing_left()
+
     def test_two_runs_at_once(self):
         gate = self.gate("copying")
         first = self.start_host("backup", VM, qemu_img=self.qemu_img(("convert", gate.stop)))

@@ -128,6 +128,15 @@ class Port:
         self._wait(lambda: self.begun >= count, f"start {count} of the writer", timeout)
         self.wait_for_more(1, timeout)
 
+    def wait_quiet(self, seconds, timeout=60.0):
+        """Until nothing has come for so long; the number of the last write."""
+        limit = time.monotonic() + timeout
+        with self._changed:
+            while self._changed.wait(seconds):
+                if time.monotonic() > limit:
+                    raise TimeoutError(f"the guest still writes after {timeout:.0f} s")
+        return self.last
+
     def close(self):
         with contextlib.suppress(OSError):  # the machine is off
             self._socket.shutdown(socket.SHUT_RDWR)

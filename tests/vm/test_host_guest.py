@@ -338,10 +338,7 @@ class Killed(GuestCase):
 
     def standing_still(self):
         """The number of the last write of a frozen guest."""
-        # Nothing tells that nothing comes: what was under way gets its time.
-        while time.monotonic() - RECORDS.heard[-1][1] < 1.0:
-            time.sleep(0.05)
-        return RECORDS.last
+        return RECORDS.wait_quiet(1.0)  # what was under way gets its time
 
 
 class Rebooted(GuestCase):
