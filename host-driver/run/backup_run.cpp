@@ -3,10 +3,9 @@
 
 #include <algorithm>
 
-#include "base/look_until.h"
 #include "base/text.h"
 #include "repository/remembered.h"
-#include "run/state.h"
+#include "run/channel.h"
 
 namespace holdfast::host::run {
 
@@ -21,9 +20,6 @@ namespace {
 
 // An interrupted run still brings the guest's writes back, but does not make anybody wait for long.
 constexpr Millis kSettleAfterInterrupt{60000};
-// The daemon completes its record after it has answered the thaw hook.
-constexpr Millis kRecordCompletes{3000};
-constexpr Millis kLookAgain{100};
 
 }  // namespace
 
@@ -35,93 +31,23 @@ BackupRun::BackupRun(BackupRequest request, base::ProcessRunner& processes, Obse
       stop_(std::move(stop)),
       abandon_(std::move(abandon)),
       images_(processes, settings_.qemu_img),
-      journal_(journal_path(settings_)) {}
-
-Level BackupRun::required() const {
-  return repository::level_named(settings_.require).value();
-}
-
-Deadline BackupRun::monitor_time() const {
-  return Deadline::in(settings_.qmp_timeout);
-}
-
-Deadline BackupRun::agent_time() const {
-  return Deadline::in(settings_.agent_timeout);
-}
+      machine_(settings_, observer, stop_) {}
 
 Result<BackupOutcome> BackupRun::run() {
   begin_ = std::chrono::system_clock::now();
   if (auto ready = preflight(); !ready) return after_failure(std::move(ready).error());
-  if (auto taken = take_instant(); !taken) return after_failure(std::move(taken).error());
-  if (auto read = read_record(); !read) return after_failure(std::move(read).error());
+  if (auto taken = machine_.take_instant(*strategy_); !taken)
+    return after_failure(std::move(taken).error());
+  if (auto read = machine_.read_record(); !read) return after_failure(std::move(read).error());
   if (auto good = judge_level(); !good) return after_failure(std::move(good).error());
   return copy_and_publish();
 }
 
-Result<void> BackupRun::take_instant() {
-  WindowOutcome window;
-  if (agent_) {
-    observer_.step("freeze");
-    auto guardian = Guardian::start({.vm = settings_.vm, .agent = agent_endpoint(settings_)});
-    if (!guardian) return std::move(guardian).error();
-    auto outcome = run_window(settings_, agent_, *guardian, *strategy_, stop_);
-    if (!outcome) {
-      guest_may_be_frozen_ = true;
-      return std::move(outcome).error();
-    }
-    window = std::move(*outcome);
-  }
-  if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
-  // Not frozen: only who asked for no more than an instant gets one.
-  if (!window.tried && required() == Level::kCrash) {
-    window = take_unfrozen(settings_, *strategy_, std::move(window));
-  }
-  evidence_.window = std::move(window);
-  if (evidence_.window.snapshot_error) {
-    const ErrorCode code = evidence_.window.snapshot_error->code();
-    return Error(code, "unable to take the snapshot").caused_by(*evidence_.window.snapshot_error);
-  }
-  return {};
-}
-
-Result<void> BackupRun::read_record() {
-  if (!evidence_.window.attempted || !agent_) {
-    evidence_.record_problem = "the agent is of no use";
-    return {};
-  }
-  // Nothing tells the host that a file in the guest has changed.
-  (void)base::look_until(Deadline::in(kRecordCompletes), kLookAgain,
-                         [this] { return look_at_record() || stop_.stop_requested(); });
-  if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
-  return {};
-}
-
-bool BackupRun::look_at_record() {
-  const auto text = agent_->read_file(settings_.guest_record, kRecordLimit, agent_time(), stop_);
-  if (!text) {
-    evidence_.record_problem = text.error().text();
-    return true;
-  }
-  auto record = parse_guest_record(*text);
-  if (!record) {
-    evidence_.record_problem = record.error().text();
-    return true;
-  }
-  const bool unfinished = record->state != "done" && is_of_this_window(evidence_.before, *record);
-  evidence_.record = std::move(*record);
-  return !unfinished;
-}
-
 Result<void> BackupRun::judge_level() {
-  verdict_ = decide_level(evidence_);
-  if (verdict_.level >= required() && evidence_.window.taken()) return {};
-  std::string reasons;
-  for (const std::string& reason : verdict_.reasons)
-    reasons += (reasons.empty() ? "" : "; ") + reason;
-  Error error = Error(ErrorCode::kBelowRequired,
-                      "the level would be '" + std::string(name_of(verdict_.level)) + "', '" +
-                          settings_.require + "' is required: " + reasons);
-  if (!request_.keep_failed || !evidence_.window.taken()) return error;
+  auto judged = machine_.judge();
+  if (judged) return {};
+  Error error = std::move(judged).error();
+  if (!request_.keep_failed || !machine_.evidence().window.taken()) return error;
   // Kept on request for a look at it, under a name that no listing takes for a backup.
   if (auto copied = copy(); !copied) return std::move(error).also(std::move(copied).error());
   auto kept = draft_->keep_as_failed(manifest());
@@ -146,7 +72,7 @@ Error BackupRun::after_failure(Error error) {
   if (auto settled = settle(); !settled) return std::move(error).also(std::move(settled).error());
   // Whatever keeps this from being done has been told already.
   if (strategy_) {
-    (void)run::keep_bitmaps(settings_, *monitor_, repository_->tag(), latest_id_);
+    (void)run::keep_bitmaps(settings_, machine_.monitor(), repository_->tag(), latest_id_);
   }
   return error;
 }
@@ -157,7 +83,7 @@ Result<BackupOutcome> BackupRun::copy_and_publish() {
   // failure to commit is told beside it.
   auto settled = settle();
   observer_.step("publish");
-  BackupOutcome outcome{{}, manifest(), verdict_.level};
+  BackupOutcome outcome{{}, manifest(), machine_.verdict().level};
   auto published = draft_->publish(outcome.manifest);
   if (!published) {
     Error error = std::move(published).error();

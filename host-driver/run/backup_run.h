@@ -20,12 +20,12 @@
 
 #include "base/process_runner.h"
 #include "config/settings.h"
+#include "definition/definition.h"
 #include "image/qemu_img.h"
 #include "repository/draft.h"
 #include "repository/lock.h"
 #include "repository/repository.h"
-#include "run/channel.h"
-#include "run/level.h"
+#include "run/machine_run.h"
 #include "run/observer.h"
 #include "snapshot/strategy.h"
 
@@ -67,7 +67,7 @@ class BackupRun {
   // backup (the overlays could not be committed) says so.
   [[nodiscard]] base::Result<BackupOutcome> run();
   // After a run that failed: the guest could not be thawed, and the guardian goes on trying.
-  [[nodiscard]] bool guest_may_be_frozen() const { return guest_may_be_frozen_; }
+  [[nodiscard]] bool guest_may_be_frozen() const { return machine_.guest_may_be_frozen(); }
 
  private:
   // preflight.cpp
@@ -75,8 +75,6 @@ class BackupRun {
   [[nodiscard]] base::Result<void> take_locks();
   [[nodiscard]] base::Result<repository::Repository> open_repository() const;
   [[nodiscard]] base::Result<void> check_compression();
-  [[nodiscard]] base::Result<void> reach_agent(bool left_by_us);
-  [[nodiscard]] base::Error unanswered(base::Error error);
   [[nodiscard]] base::Result<void> look_at_disks();
   [[nodiscard]] base::Result<void> check_space();
   // trim.cpp
@@ -90,10 +88,6 @@ class BackupRun {
   // by the next run; the administrator is told.
   void keep_bitmaps(const std::string& latest);
   // backup_run.cpp
-  [[nodiscard]] base::Result<void> take_instant();
-  [[nodiscard]] base::Result<void> read_record();
-  // Is there no more to come?
-  [[nodiscard]] bool look_at_record();
   [[nodiscard]] base::Result<void> judge_level();
   [[nodiscard]] base::Result<void> settle();
   [[nodiscard]] base::Result<BackupOutcome> copy_and_publish();
@@ -107,24 +101,16 @@ class BackupRun {
   // publish.cpp
   [[nodiscard]] base::Json manifest() const;
 
-  [[nodiscard]] repository::Level required() const;
-  [[nodiscard]] base::Deadline monitor_time() const;
-  [[nodiscard]] base::Deadline agent_time() const;
-
   BackupRequest request_;
   const config::Settings& settings_;
   Observer& observer_;
   std::stop_token stop_;
   std::stop_token abandon_;
   image::QemuImg images_;
-  snapshot::JournalFile journal_;
+  MachineRun machine_;
 
-  std::optional<repository::Lock> machine_lock_;
   std::optional<repository::Lock> repository_lock_;
   std::optional<repository::Repository> repository_;
-  std::optional<qmp::Client> monitor_;
-  std::optional<qga::Agent> agent_;
-  qmp::BlockGraph graph_;
   definition::Definition definition_;
   std::string qemu_img_version_;
   // The latest published backup, whether or not an increment can stand on it; empty: none.
@@ -137,9 +123,6 @@ class BackupRun {
   std::optional<repository::Draft> draft_;
   std::unique_ptr<snapshot::Strategy> strategy_;
   bool to_settle_ = false;
-  bool guest_may_be_frozen_ = false;
-  Evidence evidence_;
-  Verdict verdict_;
   std::vector<CopiedDisk> copied_;
   // As in the manifest; null: not asked for.
   base::Json trim_;

@@ -24,11 +24,11 @@ Result<void> BackupRun::copy() {
   const Background background;
   take_definition();
   copy_begin_ = std::chrono::steady_clock::now();
-  for (std::size_t i = 0; i < graph_.disks.size(); ++i) {
+  for (std::size_t i = 0; i < machine_.graph().disks.size(); ++i) {
     auto copied = copy_disk(i);
     if (!copied) {
       return base::wrap(std::move(copied).error(),
-                        "unable to copy the disk '" + graph_.disks[i].name + "'");
+                        "unable to copy the disk '" + machine_.graph().disks[i].name + "'");
     }
     copied_.push_back(std::move(*copied));
   }
@@ -37,10 +37,10 @@ Result<void> BackupRun::copy() {
 }
 
 Result<CopiedDisk> BackupRun::copy_disk(std::size_t index) {
-  const qmp::Disk& disk = graph_.disks[index];
+  const qmp::Disk& disk = machine_.graph().disks[index];
   const snapshot::DiskPlan& plan = plan_[index];
   const std::string label = disk.name + " (" + std::to_string(index + 1) + "/" +
-                            std::to_string(graph_.disks.size()) + ")";
+                            std::to_string(machine_.graph().disks.size()) + ")";
   CopiedDisk copied{disk, plan, snapshot::image_file(disk), 0, {}};
   const std::string target = draft_->directory() + "/" + copied.file;
   auto written =

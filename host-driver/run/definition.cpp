@@ -31,8 +31,8 @@ void BackupRun::take_definition() {
     observer_.note(definition_.lacking[i]);
 
   const base::WallTime instant =
-      evidence_.window.begin +
-      std::chrono::duration_cast<base::WallTime::duration>(evidence_.window.freeze_call);
+      machine_.evidence().window.begin +
+      std::chrono::duration_cast<base::WallTime::duration>(machine_.evidence().window.freeze_call);
   const auto now = std::chrono::system_clock::now();
   for (const definition::DefinitionFile& file : definition_.files) {
     Json entry{{"file", file.file}, {"what", file.what}, {"source", nullptr}};
@@ -41,7 +41,8 @@ void BackupRun::take_definition() {
       entry["taken"] = base::format_time(now);
       entry["after_instant_ms"] =
           std::chrono::duration_cast<std::chrono::milliseconds>(now - instant).count();
-      const bool changed = !file.modified || *file.modified >= evidence_.window.begin - kTick;
+      const bool changed =
+          !file.modified || *file.modified >= machine_.evidence().window.begin - kTick;
       entry["changed_since_instant"] = changed;
       if (changed) {
         observer_.note("the " + file.what + " may have changed between the instant and the copy");

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "repository/chain.h"
 #include "run/backup_run.h"
+#include "run/channel.h"
 #include "run/parent.h"
 
 namespace holdfast::host::run {
@@ -47,7 +48,7 @@ void BackupRun::find_parent(const std::string& id) {
   }
   for (const repository::DiskEntry& disk : latest->manifest.disks) {
     const bool there =
-        std::any_of(graph_.disks.begin(), graph_.disks.end(),
+        std::any_of(machine_.graph().disks.begin(), machine_.graph().disks.end(),
                     [&](const qmp::Disk& candidate) { return candidate.name == disk.name; });
     if (there) continue;
     gone_.push_back(disk.name);
@@ -90,13 +91,13 @@ void BackupRun::tell_plan() {
   if (!parent_.problem.empty()) return observer_.note("a full backup: " + parent_.problem);
   for (std::size_t i = 0; i < plan_.size(); ++i) {
     if (plan_[i].increment()) continue;
-    observer_.note("disk '" + graph_.disks[i].name +
+    observer_.note("disk '" + machine_.graph().disks[i].name +
                    "' is copied in full: " + plan_[i].full_because);
   }
 }
 
 void BackupRun::keep_bitmaps(const std::string& latest) {
-  const auto kept = run::keep_bitmaps(settings_, *monitor_, repository_->tag(), latest);
+  const auto kept = run::keep_bitmaps(settings_, machine_.monitor(), repository_->tag(), latest);
   if (!kept) observer_.note(kept.error().one_line() + ", leaving it for the next run");
 }
 

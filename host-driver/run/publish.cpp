@@ -3,56 +3,15 @@
 // The manifest of a run: what was done, at which level, on what evidence.
 #include "base/duration.h"
 #include "image/qcow2_header.h"
-#include "qga/fsfreeze.h"
 #include "repository/manifest.h"
 #include "run/backup_run.h"
+#include "run/evidence_json.h"
 
 namespace holdfast::host::run {
 
 using base::Json;
 
 namespace {
-
-double milliseconds(Span span) {
-  // Microseconds are as fine as this gets.
-  return static_cast<double>(std::chrono::duration_cast<std::chrono::microseconds>(span).count()) /
-         1000.0;
-}
-
-Json count_or_null(const std::optional<std::int64_t>& count) {
-  return count ? Json(*count) : Json();
-}
-
-Json text_or_null(const std::optional<base::Error>& error) {
-  return error ? Json(error->text()) : Json();
-}
-
-Json evidence_json(const Evidence& evidence, const Verdict& verdict) {
-  const WindowOutcome& window = evidence.window;
-  Json json{{"reasons", verdict.reasons},
-            {"notes", verdict.notes},
-            {"freeze_count", count_or_null(window.freeze_count)},
-            {"freeze_error", text_or_null(window.freeze_error)},
-            {"frozen_after_snapshot", window.frozen_after},
-            {"thaw_count", count_or_null(window.thaw_count)},
-            {"thaw_error", text_or_null(window.thaw_error)},
-            {"hook_status", window.hook_status ? Json(*window.hook_status) : Json()},
-            {"hook_meaning",
-             window.hook_status ? Json(qga::hook_status_meaning(*window.hook_status)) : Json()},
-            {"agent_version", evidence.agent_version}};
-  json["guest_record_problem"] = evidence.record ? Json() : Json(evidence.record_problem);
-  json["guest_record"] = evidence.record ? evidence.record->document : Json();
-  return json;
-}
-
-Json window_json(const WindowOutcome& window) {
-  return {{"begin", base::format_time(window.begin)},
-          {"freeze_call_ms", milliseconds(window.freeze_call)},
-          {"transaction_ms", milliseconds(window.transaction)},
-          {"thaw_call_ms", milliseconds(window.thaw_call)},
-          {"frozen_ms", milliseconds(window.frozen)},
-          {"total_ms", milliseconds(window.total)}};
-}
 
 // As the image itself says: it is not every method that compresses, whatever the settings are.
 std::string compression_of(const std::string& path) {
@@ -96,7 +55,7 @@ Json BackupRun::manifest() const {
     disks.push_back(disk_json(copied, parent_.id, draft_->directory()));
   }
   Json skipped = Json::array();
-  for (const qmp::SkippedDevice& device : graph_.skipped)
+  for (const qmp::SkippedDevice& device : machine_.graph().skipped)
     skipped.push_back({{"device", device.name}, {"reason", device.reason}});
   const auto now = std::chrono::system_clock::now();
   return {
@@ -108,18 +67,18 @@ Json BackupRun::manifest() const {
       {"kind", increment ? "increment" : "full"},
       {"begin", base::format_time(begin_)},
       {"end", base::format_time(now)},
-      {"level", std::string(name_of(verdict_.level))},
+      {"level", std::string(name_of(machine_.verdict().level))},
       {"required", settings_.require},
       {"preferred", settings_.prefer},
-      {"evidence", evidence_json(evidence_, verdict_)},
+      {"evidence", evidence_json(machine_.evidence(), machine_.verdict())},
       {"trim", trim_},
-      {"window", window_json(evidence_.window)},
+      {"window", window_json(machine_.evidence().window)},
       {"copy", {{"duration_ms", milliseconds(copy_end_ - copy_begin_)}, {"bytes", bytes}}},
       {"disks", std::move(disks)},
       {"skipped", std::move(skipped)},
       {"gone", gone_},
       {"definition", definition_.about},
-      {"qemu", {{"version", monitor_->version()}, {"qemu_img", qemu_img_version_}}},
+      {"qemu", {{"version", machine_.monitor().version()}, {"qemu_img", qemu_img_version_}}},
       {"verified",
        {{"at", base::format_time(now)}, {"images", "qemu-img check"}, {"checksums", "sha256"}}}};
 }

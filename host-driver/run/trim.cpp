@@ -52,9 +52,10 @@ Result<void> BackupRun::trim() {
   if (settings_.trim == kNo) return {};
   observer_.step("trim");
   const base::MonoTime begin = std::chrono::steady_clock::now();
-  auto report = agent_
-                    ? qga::trim(*agent_, Deadline::in(settings_.trim_timeout), stop_)
-                    : Result<qga::TrimReport>(Error(ErrorCode::kUnreachable, evidence_.not_tried));
+  auto report =
+      machine_.agent()
+          ? qga::trim(*machine_.agent(), Deadline::in(settings_.trim_timeout), stop_)
+          : Result<qga::TrimReport>(Error(ErrorCode::kUnreachable, machine_.evidence().not_tried));
   if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
   const auto lasted = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - begin);
@@ -79,17 +80,13 @@ Result<void> BackupRun::trim() {
 
 // It is busy trimming, and no freeze gets through to it before that is done.
 Result<void> BackupRun::wait_for_agent() {
-  auto in_step = agent_->sync(Deadline::in(settings_.freeze_timeout), stop_);
+  auto in_step = machine_.agent()->sync(Deadline::in(settings_.freeze_timeout), stop_);
   if (in_step) return {};
   if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
   const ErrorCode code = in_step.error().code();
-  Error error = Error(code, "the guest agent is still busy with guest-fstrim")
-                    .with_hint("a longer trim-timeout, or 'trim = no'")
-                    .caused_by(std::move(in_step).error());
-  if (required() > repository::Level::kCrash) return error;
-  evidence_.not_tried = error.text();
-  agent_.reset();
-  return {};
+  return machine_.do_without_agent(Error(code, "the guest agent is still busy with guest-fstrim")
+                                       .with_hint("a longer trim-timeout, or 'trim = no'")
+                                       .caused_by(std::move(in_step).error()));
 }
 
 }  // namespace holdfast::host::run

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+#include "run/machine_run.h"
+
+#include "base/look_until.h"
+#include "qga/fsfreeze.h"
+#include "run/channel.h"
+#include "run/guardian.h"
+#include "run/state.h"
+
+namespace holdfast::host::run {
+
+using base::Deadline;
+using base::Error;
+using base::ErrorCode;
+using base::Millis;
+using base::Result;
+using repository::Level;
+
+namespace {
+
+// The daemon completes its record after it has answered the thaw hook.
+constexpr Millis kRecordCompletes{3000};
+constexpr Millis kLookAgain{100};
+
+}  // namespace
+
+MachineRun::MachineRun(const config::Settings& settings, Observer& observer, std::stop_token stop)
+    : settings_(settings),
+      observer_(observer),
+      stop_(std::move(stop)),
+      journal_(journal_path(settings)) {}
+
+Level MachineRun::required() const {
+  return repository::level_named(settings_.require).value();
+}
+
+Deadline MachineRun::monitor_time() const {
+  return Deadline::in(settings_.qmp_timeout);
+}
+
+Deadline MachineRun::agent_time() const {
+  return Deadline::in(settings_.agent_timeout);
+}
+
+Result<void> MachineRun::lock() {
+  auto machine = lock_machine(settings_);
+  if (!machine) return std::move(machine).error();
+  lock_ = std::move(*machine);
+  return {};
+}
+
+Result<void> MachineRun::connect() {
+  auto monitor = qmp::Client::connect(monitor_endpoint(settings_), monitor_time(), stop_);
+  if (!monitor) return std::move(monitor).error();
+  monitor_ = std::move(*monitor);
+  return check_running(settings_, *monitor_);
+}
+
+Result<void> MachineRun::recover(const snapshot::StrategyContext& context) {
+  const auto leftover = journal_.load();
+  if (!leftover) return leftover.error();
+  if (auto reached = reach_agent(leftover->has_value()); !reached) return reached;
+  auto recovered =
+      recover_leftovers(settings_, context, Deadline::in(settings_.settle_timeout), stop_);
+  if (!recovered) {
+    const ErrorCode code = recovered.error().code();
+    return Error(code, "unable to clear up after an interrupted run")
+        .caused_by(std::move(recovered).error());
+  }
+  for (const std::string& line : *recovered)
+    observer_.note(line);
+  return {};
+}
+
+Result<void> MachineRun::look_at_disks() {
+  auto graph = read_graph(settings_, *monitor_);
+  if (!graph) return std::move(graph).error();
+  graph_ = std::move(*graph);
+  for (const qmp::SkippedDevice& device : graph_.skipped)
+    observer_.note("leaving out device '" + device.name + "': " + device.reason);
+  return {};
+}
+
+Result<void> MachineRun::do_without_agent(Error error) {
+  if (required() > Level::kCrash) return unanswered(std::move(error));
+  evidence_.not_tried = error.text();
+  agent_.reset();
+  return {};
+}
+
+// Why an agent may not answer, where the monitor knows more than the agent's silence says.
+Error MachineRun::unanswered(Error error) {
+  const auto status = monitor_->execute("query-status", base::Json::object(), monitor_time());
+  if (!status || base::string_member(*status, "status").value_or("") != "paused") return error;
+  const ErrorCode code = error.code();
+  return Error(code, "the machine is paused, and its guest agent with it")
+      .caused_by(std::move(error))
+      .with_hint("resume it; or, since it writes nothing meanwhile, use --require=crash");
+}
+
+// `left_by_us`: an earlier run of ours was interrupted, so a frozen guest may be its doing.
+Result<void> MachineRun::reach_agent(bool left_by_us) {
+  const wire::Endpoint endpoint = agent_endpoint(settings_);
+  if (endpoint.empty()) {
+    return do_without_agent(
+        Error(ErrorCode::kConfiguration, "no agent socket is configured for '" + settings_.vm + "'")
+            .with_hint("set 'agent' in its file in vms.d, or --agent PATH"));
+  }
+  auto agent = qga::Agent::connect(endpoint, agent_time());
+  if (!agent) return do_without_agent(std::move(agent).error());
+  agent_ = std::move(*agent);
+  if (auto in_step = agent_->sync(agent_time(), stop_); !in_step) {
+    return do_without_agent(std::move(in_step).error());
+  }
+  const auto state = qga::freeze_state(*agent_, agent_time(), stop_);
+  if (!state) return do_without_agent(state.error());
+  if (*state == qga::FreezeState::kFrozen) {
+    if (!left_by_us) {
+      return Error(ErrorCode::kBusy, "the guest is frozen already, and not by a run of ours")
+          .with_hint("if nobody else is at work on it: holdfast thaw " + settings_.vm);
+    }
+    auto thawed = qga::thaw_for_sure(agent_, endpoint, Deadline::in(settings_.thaw_timeout));
+    if (!thawed) return thawed;
+    observer_.note("thawed the guest, which an interrupted run had left frozen");
+  }
+  auto version = agent_->version(agent_time(), stop_);
+  if (!version) return do_without_agent(std::move(version).error());
+  evidence_.agent_version = std::move(*version);
+  evidence_.before =
+      earlier_record(agent_->read_file(settings_.guest_record, kRecordLimit, agent_time(), stop_));
+  if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
+  return {};
+}
+
+Result<void> MachineRun::take_instant(snapshot::Strategy& strategy) {
+  WindowOutcome window;
+  if (agent_) {
+    observer_.step("freeze");
+    auto guardian = Guardian::start({.vm = settings_.vm, .agent = agent_endpoint(settings_)});
+    if (!guardian) return std::move(guardian).error();
+    auto outcome = run_window(settings_, agent_, *guardian, strategy, stop_);
+    if (!outcome) {
+      guest_may_be_frozen_ = true;
+      return std::move(outcome).error();
+    }
+    window = std::move(*outcome);
+  }
+  if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
+  // Not frozen: only who asked for no more than an instant gets one.
+  if (!window.tried && required() == Level::kCrash) {
+    window = take_unfrozen(settings_, strategy, std::move(window));
+  }
+  evidence_.window = std::move(window);
+  if (evidence_.window.snapshot_error) {
+    const ErrorCode code = evidence_.window.snapshot_error->code();
+    return Error(code, "unable to take the snapshot").caused_by(*evidence_.window.snapshot_error);
+  }
+  return {};
+}
+
+Result<void> MachineRun::read_record() {
+  if (!evidence_.window.attempted || !agent_) {
+    evidence_.record_problem = "the agent is of no use";
+    return {};
+  }
+  // Nothing tells the host that a file in the guest has changed.
+  (void)base::look_until(Deadline::in(kRecordCompletes), kLookAgain,
+                         [this] { return look_at_record() || stop_.stop_requested(); });
+  if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
+  return {};
+}
+
+bool MachineRun::look_at_record() {
+  const auto text = agent_->read_file(settings_.guest_record, kRecordLimit, agent_time(), stop_);
+  if (!text) {
+    evidence_.record_problem = text.error().text();
+    return true;
+  }
+  auto record = parse_guest_record(*text);
+  if (!record) {
+    evidence_.record_problem = record.error().text();
+    return true;
+  }
+  const bool unfinished = record->state != "done" && is_of_this_window(evidence_.before, *record);
+  evidence_.record = std::move(*record);
+  return !unfinished;
+}
+
+Result<void> MachineRun::judge() {
+  verdict_ = decide_level(evidence_);
+  if (verdict_.level >= required() && evidence_.window.taken()) return {};
+  std::string reasons;
+  for (const std::string& reason : verdict_.reasons)
+    reasons += (reasons.empty() ? "" : "; ") + reason;
+  return Error(ErrorCode::kBelowRequired, "the level would be '" +
+                                              std::string(name_of(verdict_.level)) + "', '" +
+                                              settings_.require + "' is required: " + reasons);
+}
+
+}  // namespace holdfast::host::run
