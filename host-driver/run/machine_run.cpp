@@ -132,13 +132,13 @@ Result<void> MachineRun::reach_agent(bool left_by_us) {
   return {};
 }
 
-Result<void> MachineRun::take_instant(snapshot::Strategy& strategy) {
+Result<void> MachineRun::take_instant(snapshot::Instant& instant) {
   WindowOutcome window;
   if (agent_) {
     observer_.step("freeze");
     auto guardian = Guardian::start({.vm = settings_.vm, .agent = agent_endpoint(settings_)});
     if (!guardian) return std::move(guardian).error();
-    auto outcome = run_window(settings_, agent_, *guardian, strategy, stop_);
+    auto outcome = run_window(settings_, agent_, *guardian, instant, stop_);
     if (!outcome) {
       guest_may_be_frozen_ = true;
       return std::move(outcome).error();
@@ -148,7 +148,7 @@ Result<void> MachineRun::take_instant(snapshot::Strategy& strategy) {
   if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
   // Not frozen: only who asked for no more than an instant gets one.
   if (!window.tried && required() == Level::kCrash) {
-    window = take_unfrozen(settings_, strategy, std::move(window));
+    window = take_unfrozen(settings_, instant, std::move(window));
   }
   evidence_.window = std::move(window);
   if (evidence_.window.snapshot_error) {

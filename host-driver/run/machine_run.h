@@ -43,8 +43,8 @@ class MachineRun {
   // level `crash` will do.
   [[nodiscard]] base::Result<void> recover(const snapshot::StrategyContext& context);
   [[nodiscard]] base::Result<void> look_at_disks();
-  // `strategy` is prepared.
-  [[nodiscard]] base::Result<void> take_instant(snapshot::Strategy& strategy);
+  // `instant` is prepared.
+  [[nodiscard]] base::Result<void> take_instant(snapshot::Instant& instant);
   // The guest's record of the window; its lack is evidence, and no error.
   [[nodiscard]] base::Result<void> read_record();
   [[nodiscard]] base::Result<void> judge();

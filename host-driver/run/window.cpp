@@ -37,10 +37,10 @@ Result<void> rescue(const config::Settings& settings, std::optional<qga::Agent>&
   return qga::thaw_for_sure(agent, agent_endpoint(settings), Deadline::in(time));
 }
 
-void take(const config::Settings& settings, snapshot::Strategy& strategy, WindowOutcome& outcome) {
+void take(const config::Settings& settings, snapshot::Instant& instant, WindowOutcome& outcome) {
   const auto begin = now();
   outcome.tried = true;
-  auto taken = strategy.take(Deadline::in(settings.snapshot_timeout));
+  auto taken = instant.take(Deadline::in(settings.snapshot_timeout));
   outcome.transaction = now() - begin;
   if (!taken) outcome.snapshot_error = std::move(taken).error();
 }
@@ -69,7 +69,7 @@ Result<void> end_window(const config::Settings& settings, std::optional<qga::Age
 }  // namespace
 
 Result<WindowOutcome> run_window(const config::Settings& settings, std::optional<qga::Agent>& agent,
-                                 Guardian& guardian, snapshot::Strategy& strategy,
+                                 Guardian& guardian, snapshot::Instant& instant,
                                  const std::stop_token& stop) {
   WindowOutcome outcome;
   if (auto armed = guardian.arm(window_bound(settings)); !armed) return std::move(armed).error();
@@ -88,7 +88,7 @@ Result<WindowOutcome> run_window(const config::Settings& settings, std::optional
   } else {
     outcome.freeze_count = *frozen;
     if (*frozen > 0 && !stop.stop_requested()) {
-      take(settings, strategy, outcome);
+      take(settings, instant, outcome);
       const auto state = qga::freeze_state(*agent, Deadline::in(settings.agent_timeout));
       outcome.frozen_after = state && *state == qga::FreezeState::kFrozen;
     }
@@ -106,10 +106,10 @@ Result<WindowOutcome> run_window(const config::Settings& settings, std::optional
   return outcome;
 }
 
-WindowOutcome take_unfrozen(const config::Settings& settings, snapshot::Strategy& strategy,
+WindowOutcome take_unfrozen(const config::Settings& settings, snapshot::Instant& instant,
                             WindowOutcome before) {
   if (!before.attempted) before.begin = std::chrono::system_clock::now();
-  take(settings, strategy, before);
+  take(settings, instant, before);
   return before;
 }
 

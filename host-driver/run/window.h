@@ -16,7 +16,7 @@
 #include "config/settings.h"
 #include "qga/agent.h"
 #include "run/guardian.h"
-#include "snapshot/strategy.h"
+#include "snapshot/instant.h"
 
 namespace holdfast::host::run {
 
@@ -49,12 +49,11 @@ struct WindowOutcome {
 // With a freeze. `agent` may come back empty, if its connection was of no use any more.
 [[nodiscard]] base::Result<WindowOutcome> run_window(const config::Settings& settings,
                                                      std::optional<qga::Agent>& agent,
-                                                     Guardian& guardian,
-                                                     snapshot::Strategy& strategy,
+                                                     Guardian& guardian, snapshot::Instant& instant,
                                                      const std::stop_token& stop);
 
 // Without: the instant alone, for level `crash`.
 [[nodiscard]] WindowOutcome take_unfrozen(const config::Settings& settings,
-                                          snapshot::Strategy& strategy, WindowOutcome before);
+                                          snapshot::Instant& instant, WindowOutcome before);
 
 }  // namespace holdfast::host::run

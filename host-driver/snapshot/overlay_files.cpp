@@ -3,15 +3,13 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <map>
-#include <utility>
 
 #include "base/text.h"
 #include "base/unique_fd.h"
+#include "snapshot/room.h"
 
 namespace holdfast::host::snapshot {
 
@@ -52,35 +50,14 @@ Result<void> make_file_like(const std::string& path, const std::string& base_pat
 }
 
 Result<void> check_room(const OverlayPlace& place, const std::vector<qmp::Disk>& disks) {
-  std::map<dev_t, std::pair<std::string, std::uint64_t>> needed;
+  std::vector<Wanted> wanted;
   for (const qmp::Disk& disk : disks) {
-    const std::string directory = directory_of(overlay_path(place, disk));
-    struct stat status {};
-    if (::stat(directory.c_str(), &status) != 0) {
-      return base::errno_error(errno,
-                               "unable to use the overlay directory " + in_quotes(directory));
-    }
-    auto& [name, bytes] = needed[status.st_dev];
-    name = directory;
-    bytes += disk.virtual_size / 100 * static_cast<std::uint64_t>(place.reserve);
+    wanted.push_back({directory_of(overlay_path(place, disk)),
+                      disk.virtual_size / 100 * static_cast<std::uint64_t>(place.reserve)});
   }
-  for (const auto& [device, need] : needed) {
-    struct statvfs status {};
-    if (::statvfs(need.first.c_str(), &status) != 0) {
-      return base::errno_error(errno,
-                               "unable to ask for the free space of " + in_quotes(need.first));
-    }
-    const std::uint64_t free = static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
-    if (free < need.second) {
-      return Error(ErrorCode::kNoSpace, "unable to put overlays into " + in_quotes(need.first) +
-                                            ": " + base::format_bytes(free) + " free, " +
-                                            base::format_bytes(need.second) + " wanted")
-          .with_hint(
-              "the guest's writes go there during the copy: see overlay-directory and "
-              "overlay-reserve");
-    }
-  }
-  return {};
+  return check_free(wanted, "put overlays into",
+                    "the guest's writes go there during the copy: see overlay-directory and "
+                    "overlay-reserve");
 }
 
 }  // namespace

@@ -3,16 +3,21 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
+#include <utility>
 
 #include "base/text.h"
 #include "base/unique_fd.h"
 
 namespace holdfast::host::snapshot {
 
+using base::Error;
+using base::ErrorCode;
 using base::Result;
 
 namespace {
@@ -72,6 +77,35 @@ std::uint64_t room_for(const qmp::Disk& disk) {
 
 std::uint64_t room_for_changes(const qmp::Disk& disk, std::uint64_t changed) {
   return with_tables(disk, data_of_changes(disk, changed));
+}
+
+Result<void> check_free(const std::vector<Wanted>& wanted, const std::string& purpose,
+                        const std::string& hint) {
+  const auto quoted = [](const std::string& path) { return "'" + base::printable(path) + "'"; };
+  std::map<dev_t, Wanted> filesystems;
+  for (const Wanted& one : wanted) {
+    struct stat status {};
+    if (::stat(one.directory.c_str(), &status) != 0) {
+      return base::errno_error(errno, "unable to " + purpose + " " + quoted(one.directory));
+    }
+    Wanted& sum = filesystems[status.st_dev];
+    sum.directory = one.directory;
+    sum.bytes += one.bytes;
+  }
+  for (const auto& [device, sum] : filesystems) {
+    struct statvfs status {};
+    if (::statvfs(sum.directory.c_str(), &status) != 0) {
+      return base::errno_error(errno,
+                               "unable to ask for the free space of " + quoted(sum.directory));
+    }
+    const std::uint64_t free = static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
+    if (free >= sum.bytes) continue;
+    return Error(ErrorCode::kNoSpace, "unable to " + purpose + " " + quoted(sum.directory) + ": " +
+                                          base::format_bytes(free) + " free, " +
+                                          base::format_bytes(sum.bytes) + " wanted")
+        .with_hint(hint);
+  }
+  return {};
 }
 
 Result<void> reserve_room(const std::string& path, std::uint64_t bytes) {

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "qmp/block_graph.h"
@@ -30,6 +31,15 @@ namespace holdfast::host::snapshot {
 // instant.
 [[nodiscard]] std::uint64_t room_for(const qmp::Disk& disk);
 [[nodiscard]] std::uint64_t room_for_changes(const qmp::Disk& disk, std::uint64_t changed);
+
+// That much is wanted free in this directory, beside what others want of its filesystem.
+struct Wanted {
+  std::string directory;
+  std::uint64_t bytes = 0;
+};
+// `purpose` is for the error: "put overlays into".
+[[nodiscard]] base::Result<void> check_free(const std::vector<Wanted>& wanted,
+                                            const std::string& purpose, const std::string& hint);
 
 // Beyond the end of the file, which stays where it is.
 [[nodiscard]] base::Result<void> reserve_room(const std::string& path, std::uint64_t bytes);

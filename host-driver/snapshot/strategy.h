@@ -26,6 +26,7 @@
 #include "qmp/client.h"
 #include "snapshot/copy_jobs.h"
 #include "snapshot/increment.h"
+#include "snapshot/instant.h"
 #include "snapshot/journal.h"
 
 namespace holdfast::host::snapshot {
@@ -54,12 +55,9 @@ struct StrategyContext {
   return disk.name + ".qcow2";
 }
 
-class Strategy {
+class Strategy : public Instant {
  public:
   explicit Strategy(StrategyContext context) : context_(std::move(context)) {}
-  Strategy(const Strategy&) = delete;
-  Strategy& operator=(const Strategy&) = delete;
-  virtual ~Strategy() = default;
 
   // As in the manifest.
   [[nodiscard]] virtual std::string_view name() const = 0;
@@ -74,9 +72,7 @@ class Strategy {
                                                    base::Deadline deadline,
                                                    const std::stop_token& stop) = 0;
 
-  // The instant. One request to QEMU, for all disks or none. After kTimedOut it may or may not have
-  // happened; settle() finds out.
-  [[nodiscard]] virtual base::Result<void> take(base::Deadline deadline) = 0;
+  // take() comes here; after kTimedOut, settle() finds out.
 
   // One disk, as it was at the instant, into image_file(): an image of its own, or an increment
   // over the parent's image of the same disk.

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+//
+// What happens between freeze and thaw, and nothing besides.
+//
+// Threads: as its owner.
+#pragma once
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace holdfast::host::snapshot {
+
+class Instant {
+ public:
+  Instant() = default;
+  Instant(const Instant&) = delete;
+  Instant& operator=(const Instant&) = delete;
+  virtual ~Instant() = default;
+
+  // One request to QEMU, for all disks or none. After kTimedOut it may or may not have happened;
+  // its owner finds out.
+  [[nodiscard]] virtual base::Result<void> take(base::Deadline deadline) = 0;
+};
+
+}  // namespace holdfast::host::snapshot
