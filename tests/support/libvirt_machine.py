@@ -156,6 +156,9 @@ class LibvirtMachine(Machine):
         return {disk.find("target").get("dev"): disk.find("source").get("file")
                 for disk in xml.etree.ElementTree.fromstring(text).iter("disk")}
 
+    def write(self, disk, pattern, offset, length):
+        self.command(disk, f"write -P {pattern} {offset} {length}")
+
     def command(self, disk, *commands):
         alias = f"virtio-disk{ord(disk[-1]) - ord('a')}"
         for command in (*commands, "flush"):

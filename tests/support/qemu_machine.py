@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A real QEMU without a guest: its block layer is what the host driver works on.
 
-Nothing boots (-S); what a guest would write is written through the devices with the monitor's
-qemu-io. QEMU serves one client per monitor, so the machine has two: `qmp` for the program under test
-and a private one for the test.
+Nothing boots (-S); what a guest would write is written through its devices by a driver of the tests'
+own. QEMU serves one client per monitor, so the machine has two: `qmp` for the program under test and a
+private one for the test.
 """
 
 import json
@@ -11,11 +11,18 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 
+from support import virtio_blk
+from support.qtest import Qtest
 from support.waiting import until
 
 PROGRAM = "qemu-system-x86_64"
 MIB = 1 << 20
+# Of the machine's memory, for each disk.
+MEMORY = 8 * MIB
+# Where the processor begins, in the last 16 bytes of a BIOS: cli; hlt; and again.
+HALT = bytes.fromhex("faf4ebfd")
 
 
 def missing():
@@ -24,6 +31,13 @@ def missing():
         if shutil.which(program) is None:
             return f"'{program}' is not installed"
     return None
+
+
+def halting_bios(path):
+    """For -bios: a machine that runs, and of which no processor ever does anything."""
+    with open(path, "wb") as file:
+        file.write(bytes((64 << 10) - 16) + HALT.ljust(16, b"\0"))
+    return path
 
 
 class Monitor:
@@ -56,7 +70,11 @@ class Monitor:
 
 
 class Machine:
-    """Two disks: 'data' raw, given with -drive; 'sys' qcow2 on a backing file, with -blockdev."""
+    """Two disks: 'data' raw, given with -drive; 'sys' qcow2 on a backing file, with -blockdev.
+
+    A write that the host refuses fails (werror): a full disk does not stop the machine."""
+
+    DISKS = {"data": "d0", "sys": "sys"}  # their devices
 
     def __init__(self, directory, size=64 * MIB, extra=()):
         self.directory = directory
@@ -69,6 +87,9 @@ class Machine:
         self.process = None
         self.user = None  # who QEMU runs as; as this process by default
         self.monitor = None
+        self._qtest = None
+        self._disks = {}
+        self._writing = threading.Lock()
         self.golden = os.path.join(directory, "golden.qcow2")
         for path, kind, below in ((self.images["data"][0], "raw", ()),
                                   (self.golden, "qcow2", ()),
@@ -80,22 +101,31 @@ class Machine:
                         self.golden], check=True)
 
     def start(self):
-        own = os.path.join(self.directory, "own.sock")
+        own, qtest = (os.path.join(self.directory, name) for name in ("own.sock", "qtest.sock"))
         raw, qcow2 = self.images["data"][0], self.images["sys"][0]
         self.log = open(os.path.join(self.directory, "qemu.log"), "ab")
         self.process = subprocess.Popen(
             [*self.wrapper, PROGRAM, "-nodefaults", "-display", "none", "-S",
              "-machine", "pc,accel=tcg", "-m", "32",
              "-drive", f"file={raw},format=raw,if=none,id=data,discard=unmap",
-             "-device", "virtio-blk-pci,drive=data,id=d0",
+             "-device", "virtio-blk-pci,drive=data,id=d0,werror=report",
              "-blockdev", json.dumps({"driver": "qcow2", "node-name": "sysnode", "discard": "unmap",
                                       "file": {"driver": "file", "filename": qcow2}}),
-             "-device", "virtio-blk-pci,drive=sysnode,id=sys",
+             "-device", "virtio-blk-pci,drive=sysnode,id=sys,werror=report",
+             "-qtest", f"unix:{qtest},server=on,wait=off", "-qtest-log", "none",
              "-qmp", f"unix:{self.qmp},server=on,wait=off",
              "-qmp", f"unix:{own},server=on,wait=off"] + self.extra,
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd=self.directory,
             user=self.user, group=self.user, extra_groups=None if self.user is None else [])
         self.monitor = until(lambda: self._monitor_at(own), "QEMU listens", process=self.process)
+        self._qtest = Qtest(qtest)
+        self._disks = {}
+        for device in self.monitor.execute("query-pci")[0]["devices"]:
+            for disk, name in self.DISKS.items():
+                if device["qdev_id"] == name:
+                    self._disks[disk] = virtio_blk.VirtioBlk(
+                        self._qtest, device["slot"] << 3 | device["function"],
+                        MIB + MEMORY * len(self._disks))
         return self
 
     @staticmethod
@@ -109,6 +139,9 @@ class Machine:
         if self.monitor is not None:
             self.monitor.close()
             self.monitor = None
+        if self._qtest is not None:
+            self._qtest.close()
+            self._qtest = None
         if self.process is not None:
             self.process.kill()
             self.process.wait(30)
@@ -116,12 +149,26 @@ class Machine:
             self.log.close()
 
     def write(self, disk, pattern, offset, length):
-        """As the guest would: through the device, onto whatever is on top now; and flushed, since
-        QEMU keeps a qcow2 image's tables in memory until then."""
-        self.command(disk, f"write -P {pattern} {offset} {length}")
+        """As a guest does: onto whatever is on top now; and flushed, since QEMU keeps a qcow2 image's
+        tables in memory until then."""
+        with self._writing:
+            self._disks[disk].begin(pattern, offset, length)
+            self._disks[disk].flush()
+
+    def begin_write(self, disk, pattern, offset, length):
+        """The same without waiting for its end."""
+        with self._writing:
+            self._disks[disk].begin(pattern, offset, length)
+
+    def flush(self):
+        """What has been begun is on the disks."""
+        with self._writing:
+            for disk in self._disks.values():
+                disk.flush()
 
     def command(self, disk, *commands):
-        """The same with any commands of qemu-io."""
+        """Any commands of qemu-io, flushed. They run QEMU's event loop within the monitor's command, as
+        no guest does: never while a commit ends."""
         device = {"data": "data", "sys": "/machine/peripheral/sys/virtio-backend"}[disk]
         flag = "" if disk == "data" else "-d "
         for command in (*commands, "flush"):
