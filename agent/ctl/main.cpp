@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // holdfastctl: asks holdfastd one thing and shows the answer, and ends with the status that the
-// answer names (design 3.3), as the hook does; or looks around by itself (setup, doctor).
+// answer names (design 3.3), as the hook does; or looks around by itself (prove, setup, doctor).
 #include <unistd.h>
 
 #include <cstdio>
@@ -13,6 +13,7 @@
 #include "base/process_runner.h"
 #include "ctl/drill_table.h"
 #include "ctl/options.h"
+#include "ctl/prove.h"
 #include "ctl/request.h"
 #include "ctl/setup.h"
 #include "ctl/tables.h"
@@ -52,6 +53,7 @@ std::string show(const CommandLine& line, const Reply& reply) {
       return reply.line.status == 0 ? "held: thaw before max-hold is over\n" : "";
     case Command::kThaw:
       return reply.line.status == 0 ? "thawed: nothing is held\n" : "";
+    case Command::kProve:
     case Command::kSetup:
     case Command::kDoctor:
       break;
@@ -105,6 +107,21 @@ int setup(const CommandLine& line) {
   return outcome.exit_status();
 }
 
+int prove(const CommandLine& line) {
+  holdfast::base::SystemProcessRunner processes;
+  const auto daemon = [&line] {
+    return holdfast::ctl::ask(line.socket, holdfast::base::Verb::kCheck, kOuterLimit);
+  };
+  const auto proof = holdfast::ctl::prove(
+      processes, daemon, {line.programs, line.resources, line.record, line.wait, line.timeout});
+  (void)std::fputs(line.json ? holdfast::base::to_document(holdfast::ctl::proof_json(proof)).c_str()
+                             : holdfast::ctl::proof_text(proof).c_str(),
+                   stdout);
+  if (!proof.problem.empty())
+    (void)std::fprintf(stderr, "holdfastctl: %s\n", proof.problem.c_str());
+  return proof.exit_status();
+}
+
 int run(int argc, char** argv) {
   auto line = holdfast::ctl::parse_command_line(argc, argv);
   if (!line) return complain(line.error());
@@ -118,6 +135,7 @@ int run(int argc, char** argv) {
   }
   const auto verb = holdfast::ctl::spec_of(line->command).verb;
   if (verb) return request(*line, *verb);
+  if (line->command == Command::kProve) return prove(*line);
   return line->command == Command::kSetup ? setup(*line) : doctor(*line);
 }
 

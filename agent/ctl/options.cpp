@@ -9,7 +9,9 @@
 #include <boost/program_options/variables_map.hpp>
 #include <stdexcept>
 
+#include "base/duration.h"
 #include "base/text.h"
+#include "ctl/prove.h"
 #include "ctl/setup.h"
 
 namespace holdfast::ctl {
@@ -18,18 +20,48 @@ namespace po = boost::program_options;
 
 namespace {
 
+constexpr std::int64_t kSecond = 1000;
+constexpr std::int64_t kDay = kSecond * 3600 * 24;
+
 base::Error usage(const std::string& problem) {
   return base::Error(base::ErrorCode::kUsage, problem).with_hint("try holdfastctl --help");
 }
 
-// The command that this option belongs to alone, if it does.
-std::optional<CommandSpec> owner_of(const std::string& option) {
-  for (CommandSpec& spec : command_table()) {
-    if (std::find(spec.options.begin(), spec.options.end(), option) != spec.options.end()) {
-      return std::move(spec);
-    }
+// The commands that this option belongs to; none: to all of them.
+std::vector<CommandSpec> owners_of(const std::string& option) {
+  std::vector<CommandSpec> owners = command_table();
+  std::erase_if(owners, [&](const CommandSpec& spec) {
+    return std::find(spec.options.begin(), spec.options.end(), option) == spec.options.end();
+  });
+  return owners;
+}
+
+std::string names_of(const std::vector<CommandSpec>& commands) {
+  std::string names;
+  for (const CommandSpec& command : commands)
+    names += (names.empty() ? "" : ", ") + command.name;
+  return names;
+}
+
+const base::OptionSpec& option_named(const base::OptionTable& table, const std::string& name) {
+  return *std::find_if(table.begin(), table.end(),
+                       [&](const base::OptionSpec& option) { return option.name == name; });
+}
+
+// The value of a duration, or its default.
+base::Result<base::Millis> span_of(const po::variables_map& given, const std::string& name) {
+  const base::OptionTable table = command_line_table();
+  const base::OptionSpec& option = option_named(table, name);
+  const std::string text =
+      given.contains(name) ? given[name].as<std::string>() : *option.default_value;
+  const auto span = base::parse_duration(text);
+  if (!span || span->count() < option.least || span->count() > option.most) {
+    return usage("--" + name + " takes a time from " +
+                 base::format_duration(base::Millis(option.least)) + " to " +
+                 base::format_duration(base::Millis(option.most)) + ", not '" +
+                 base::printable(text, 40) + "'");
   }
-  return std::nullopt;
+  return *span;
 }
 
 }  // namespace
@@ -45,6 +77,11 @@ std::vector<CommandSpec> command_table() {
       {Command::kCheck, "check", "prove now that every resource can be reached and may be held",
        Verb::kCheck},
       {Command::kReport, "report", "the last freeze records", Verb::kReport},
+      {Command::kProve,
+       "prove",
+       "has every resource come up, whole, and where the last freeze found it?",
+       std::nullopt,
+       {"programs", "resources", "record", "wait", "timeout"}},
       {Command::kSetup,
        "setup",
        "find local servers, and make the accounts and resource files to hold them",
@@ -77,7 +114,27 @@ base::OptionTable command_line_table() {
       {.name = "programs",
        .type = OptionType::kPath,
        .default_value = kSetupDirectory,
-       .help = "where the plugins' setup programs are"},
+       .help = "where the plugins' programs are"},
+      {.name = "resources",
+       .type = OptionType::kPath,
+       .default_value = kResourceFiles,
+       .help = "where the resource files are"},
+      {.name = "record",
+       .type = OptionType::kPath,
+       .default_value = kFreezeRecord,
+       .help = "the freeze record to compare with"},
+      {.name = "wait",
+       .type = OptionType::kDuration,
+       .default_value = "5min",
+       .help = "how long a resource may take to come up",
+       .least = 0,
+       .most = kDay},
+      {.name = "timeout",
+       .type = OptionType::kDuration,
+       .default_value = "30min",
+       .help = "how long all of it may take",
+       .least = kSecond,
+       .most = kDay},
       {.name = "help", .type = OptionType::kBool, .help = "print this text, and end"},
       {.name = "version", .type = OptionType::kBool, .help = "print the version, and end"},
   };
@@ -93,9 +150,11 @@ std::string usage_text() {
     row("  " + spec.name, spec.help);
   text += "\n";
   for (const base::OptionSpec& option : command_line_table()) {
-    const auto owner = owner_of(option.name);
-    row("  --" + option.name + (option.type == base::OptionType::kPath ? "=PATH" : ""),
-        (owner ? owner->name + ": " : "") + option.help +
+    const auto owners = owners_of(option.name);
+    const bool span = option.type == base::OptionType::kDuration;
+    row("  --" + option.name +
+            (option.type == base::OptionType::kPath ? "=PATH" : (span ? "=TIME" : "")),
+        (owners.empty() ? "" : names_of(owners) + ": ") + option.help +
             (option.default_value ? " (" + *option.default_value + ")" : ""));
   }
   return text;
@@ -137,6 +196,15 @@ base::Result<CommandLine> parse_command_line(int argc, const char* const* argv) 
   line.remove = given.contains("remove");
   line.programs = given.contains("programs") ? given["programs"].as<std::string>()
                                              : std::string(kSetupDirectory);
+  line.resources = given.contains("resources") ? given["resources"].as<std::string>()
+                                               : std::string(kResourceFiles);
+  line.record =
+      given.contains("record") ? given["record"].as<std::string>() : std::string(kFreezeRecord);
+  for (const auto& [name, span] : {std::pair{"wait", &line.wait}, {"timeout", &line.timeout}}) {
+    const auto value = span_of(given, name);
+    if (!value) return value.error();
+    *span = *value;
+  }
   if (line.help || line.version) return line;
   const auto words = given.contains("command") ? given["command"].as<std::vector<std::string>>()
                                                : std::vector<std::string>{};
@@ -151,10 +219,12 @@ base::Result<CommandLine> parse_command_line(int argc, const char* const* argv) 
   }
   line.command = found->command;
   for (const base::OptionSpec& option : command_line_table()) {
-    const auto owner = owner_of(option.name);
-    if (owner && given.contains(option.name) && owner->command != line.command) {
-      return usage("--" + option.name + " belongs to '" + owner->name + "'");
-    }
+    const auto owners = owners_of(option.name);
+    if (owners.empty() || !given.contains(option.name)) continue;
+    const bool its_own = std::any_of(owners.begin(), owners.end(), [&](const CommandSpec& owner) {
+      return owner.command == line.command;
+    });
+    if (!its_own) return usage("--" + option.name + " belongs to '" + names_of(owners) + "'");
   }
   return line;
 }

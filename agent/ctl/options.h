@@ -8,13 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/control_protocol.h"
 #include "base/options.h"
 #include "base/result.h"
 
 namespace holdfast::ctl {
 
-enum class Command { kStatus, kFreeze, kThaw, kDrill, kCheck, kReport, kSetup, kDoctor };
+enum class Command { kStatus, kFreeze, kThaw, kDrill, kCheck, kReport, kProve, kSetup, kDoctor };
 
 struct CommandSpec {
   Command command;
@@ -22,7 +23,7 @@ struct CommandSpec {
   std::string help;
   // What the daemon is asked; nothing: the command does not (only) ask the daemon.
   std::optional<base::Verb> verb;
-  // Options of this command alone.
+  // Options of this command, and of no other that does not name them too.
   std::vector<std::string> options = {};
 };
 
@@ -34,6 +35,11 @@ struct CommandLine {
   bool yes = false;
   bool remove = false;
   std::string programs;
+  // Of prove.
+  std::string resources;
+  std::string record;
+  base::Millis wait{};
+  base::Millis timeout{};
   bool help = false;
   bool version = false;
 };
@@ -43,7 +49,7 @@ struct CommandLine {
 [[nodiscard]] base::OptionTable command_line_table();
 [[nodiscard]] std::string usage_text();
 // kUsage for what is in neither table, for none or more than one command, and for an option that
-// belongs to another command.
+// belongs to other commands.
 [[nodiscard]] base::Result<CommandLine> parse_command_line(int argc, const char* const* argv);
 
 }  // namespace holdfast::ctl

@@ -23,7 +23,7 @@ def said(program):
                           text=True, timeout=20, check=True).stdout
     return (re.findall(r"^  ([a-z]+) ", text, re.MULTILINE),
             [option + ("=" if value else "")
-             for option, value in re.findall(r"^  (--[a-z-]+)(=PATH)?", text, re.MULTILINE)])
+             for option, value in re.findall(r"^  (--[a-z-]+)(=[A-Z]+)?", text, re.MULTILINE)])
 
 
 class Completion(unittest.TestCase):

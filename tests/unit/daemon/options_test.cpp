@@ -60,6 +60,19 @@ TEST(HoldfastctlOptions, TakesTheOptionsOfACommandWithThatCommandAlone) {
   EXPECT_FALSE(holdfastctl({"setup"})->yes);
   EXPECT_EQ(holdfastctl({"freeze", "--yes"}).error().one_line(),
             "--yes belongs to 'setup' (try holdfastctl --help)");
+  EXPECT_EQ(holdfastctl({"setup", "--programs=/p"})->programs, "/p");
+  EXPECT_EQ(holdfastctl({"prove", "--programs=/p"})->programs, "/p");
+  EXPECT_EQ(holdfastctl({"doctor", "--programs=/p"}).error().text(),
+            "--programs belongs to 'prove, setup'");
+}
+
+TEST(HoldfastctlOptions, TakesTimesInTheirRangesOnly) {
+  EXPECT_EQ(holdfastctl({"prove"})->wait, base::Millis(300'000));
+  EXPECT_EQ(holdfastctl({"prove", "--wait=0s", "--timeout=2min"})->timeout, base::Millis(120'000));
+  EXPECT_EQ(holdfastctl({"prove", "--timeout=0s"}).error().text(),
+            "--timeout takes a time from 1s to 24h, not '0s'");
+  EXPECT_EQ(holdfastctl({"prove", "--wait=soon"}).error().text(),
+            "--wait takes a time from 0ms to 24h, not 'soon'");
 }
 
 TEST(HoldfastctlOptions, TakesOptionsBeforeAndAfterTheVerb) {
