@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -48,10 +49,25 @@ std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
   return pointers;
 }
 
+// What the program reads: a file in memory, so that nobody waits for a program that does not read.
+UniqueFd open_input(const std::optional<std::string>& text) {
+  if (!text) return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  UniqueFd file(::memfd_create("input", MFD_CLOEXEC));
+  std::size_t written = 0;
+  while (file.valid() && written < text->size()) {
+    const ssize_t count = uninterrupted(
+        [&] { return ::write(file.get(), text->data() + written, text->size() - written); });
+    if (count <= 0) return {};
+    written += static_cast<std::size_t>(count);
+  }
+  if (file.valid() && ::lseek(file.get(), 0, SEEK_SET) != 0) return {};
+  return file;
+}
+
 // Runs in the child of a process with several threads: async-signal-safe calls alone from here to
 // the exec. Reports the errno of a failure through `report`, which closes by itself on success.
 // uncovered(24): the counters of a child end with its exec, as its memory does
-[[noreturn]] void become_program(char* const* argv, char* const* environment, int output,
+[[noreturn]] void become_program(char* const* argv, char* const* environment, int input, int output,
                                  int error_output, int report, int inherited, pid_t parent) {
   (void)::setpgid(0, 0);
   (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -63,8 +79,8 @@ std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
   for (const int signal : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD}) {
     (void)::signal(signal, SIG_DFL);
   }
-  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null >= 0 && ::dup2(null, 0) >= 0 && ::dup2(output, 1) >= 0 && ::dup2(error_output, 2) >= 0) {
+  if (input >= 0 && ::dup2(input, 0) >= 0 && ::dup2(output, 1) >= 0 &&
+      ::dup2(error_output, 2) >= 0) {
     // Everything of ours is close-on-exec already; libraries may be less careful.
     (void)::syscall(SYS_close_range, 3U, ~0U, 1U << 2U /* CLOSE_RANGE_CLOEXEC */);
     if (inherited >= 0) (void)::fcntl(inherited, F_SETFD, 0);
@@ -139,7 +155,9 @@ ProcessOutcome SystemProcessRunner::run(const ProcessSpec& spec) {
   Pipe error_output;
   Pipe report;
   const UniqueFd stopped(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!stopped.valid() || !open_pipe(output) || !open_pipe(error_output) || !open_pipe(report)) {
+  const UniqueFd input = open_input(spec.input);
+  if (!stopped.valid() || !input.valid() || !open_pipe(output) || !open_pipe(error_output) ||
+      !open_pipe(report)) {
     // uncovered(2): needs a process without a descriptor left
     outcome.status = errno;
     return outcome;
@@ -158,7 +176,7 @@ ProcessOutcome SystemProcessRunner::run(const ProcessSpec& spec) {
   }
   if (child == 0) {
     // uncovered(2): as above, in the child
-    become_program(argv.data(), environment_block, output.write_end.get(),
+    become_program(argv.data(), environment_block, input.get(), output.write_end.get(),
                    error_output.write_end.get(), report.write_end.get(), spec.inherited, parent);
   }
   // Both sides do it, so that the group exists whoever runs first.

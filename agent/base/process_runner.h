@@ -6,8 +6,8 @@
 //
 // The program gets a process group of its own, which is killed as a whole at the deadline; it dies
 // with the thread that called run() (PR_SET_PDEATHSIG), so that a killed driver leaves no copy
-// running behind it. Its standard input is /dev/null, and no descriptor is inherited that was not
-// named.
+// running behind it. Its standard input is /dev/null unless it is given one, and no descriptor is
+// inherited that was not named.
 #pragma once
 
 #include <cstddef>
@@ -31,6 +31,8 @@ struct ProcessSpec {
   Deadline deadline;
   // A request to stop ends the program like the deadline does.
   std::stop_token stop = {};
+  // Its standard input, in memory: it need not read it. Nothing: /dev/null.
+  std::optional<std::string> input = std::nullopt;
   // How much of each stream is kept, in bytes; the rest is read and dropped, so that the program
   // never blocks on a full pipe.
   std::size_t output_limit = std::size_t{64} * 1024;

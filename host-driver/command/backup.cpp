@@ -6,6 +6,7 @@
 #include "command/backup_machine.h"
 #include "command/commands.h"
 #include "command/many_runs.h"
+#include "command/notified.h"
 #include "command/report_writer.h"
 #include "ui/progress_bar.h"
 
@@ -16,6 +17,8 @@ using base::ErrorCode;
 using base::Result;
 
 namespace {
+
+using Tolds = std::vector<notify::Told>;
 
 class Watcher final : public run::Observer {
  public:
@@ -40,11 +43,12 @@ class Watcher final : public run::Observer {
 };
 
 // In this process, with everything that one machine's run says on the standard streams.
-Result<int> backup_one(const Invocation& invocation, Environment& environment) {
+Result<int> backup_one(const Invocation& invocation, Environment& environment, Tolds& tolds) {
   const std::string& vm = invocation.arguments.front();
   Watcher watcher(vm, invocation.quiet);
   const RunReport report = back_up_machine(invocation, vm, environment, watcher);
   watcher.end();
+  tolds.push_back(told_of(report));
   if (report.manifest.is_null()) return *report.error;
   if (invocation.json) {
     std::cout << base::to_document(report.manifest);
@@ -89,11 +93,13 @@ std::vector<std::string> without_repetitions(const std::vector<std::string>& nam
 }
 
 Result<int> backup_many(const Invocation& invocation, const std::vector<std::string>& vms,
-                        Environment& environment) {
+                        Environment& environment, Tolds& tolds) {
   const auto shared = settings_for(invocation, "", Needs::kNothing);
   if (!shared) return shared.error();
   ManyRuns runs(invocation, environment, shared->parallel);
   const std::vector<RunReport> reports = runs.run(vms);
+  for (const RunReport& report : reports)
+    tolds.push_back(told_of(report));
   if (invocation.json) {
     base::Json machines = base::Json::array();
     for (const RunReport& report : reports)
@@ -103,16 +109,22 @@ Result<int> backup_many(const Invocation& invocation, const std::vector<std::str
   return worst_status(reports);
 }
 
+Result<int> backup_those(const Invocation& invocation, Environment& environment, Tolds& tolds) {
+  if (invocation.all) {
+    const auto vms = enabled_machines(invocation);
+    return vms ? backup_many(invocation, *vms, environment, tolds) : vms.error();
+  }
+  if (invocation.arguments.size() == 1) return backup_one(invocation, environment, tolds);
+  return backup_many(invocation, without_repetitions(invocation.arguments), environment, tolds);
+}
+
 }  // namespace
 
 Result<int> backup(const Invocation& invocation, Environment& environment) {
+  // The process at the other end tells of all of them.
   if (invocation.report_fd) return backup_and_report(invocation, environment);
-  if (invocation.all) {
-    const auto vms = enabled_machines(invocation);
-    return vms ? backup_many(invocation, *vms, environment) : vms.error();
-  }
-  if (invocation.arguments.size() == 1) return backup_one(invocation, environment);
-  return backup_many(invocation, without_repetitions(invocation.arguments), environment);
+  return notified(invocation, environment,
+                  [&](Tolds& tolds) { return backup_those(invocation, environment, tolds); });
 }
 
 }  // namespace holdfast::host::command

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "command/commands.h"
+#include "command/notified.h"
 #include "command/retention.h"
 #include "repository/lock.h"
 #include "ui/table.h"
@@ -72,7 +73,8 @@ void print_plan(const std::string& vm, const Pruned& pruned) {
   std::cout << ui::format_table(rows);
 }
 
-void print_done(const std::string& vm, const Pruned& pruned) {
+// "2 backups removed (1.4 GiB), 12 kept"
+std::string done_with(const Pruned& pruned) {
   std::size_t removed = 0;
   std::uint64_t freed = 0;
   for (const Pruned::One& one : pruned.backups) {
@@ -80,24 +82,22 @@ void print_done(const std::string& vm, const Pruned& pruned) {
     ++removed;
     freed += one.bytes;
   }
-  std::cout << vm << ": " << removed << (removed == 1 ? " backup" : " backups") << " removed ("
-            << base::format_bytes(freed) << "), " << pruned.backups.size() - removed << " kept"
-            << std::endl;
+  return std::to_string(removed) + (removed == 1 ? " backup" : " backups") + " removed (" +
+         base::format_bytes(freed) + "), " + std::to_string(pruned.backups.size() - removed) +
+         " kept";
 }
 
 // What is wrong, and the exit status that says so.
-int report(const std::string& vm, const Pruned& pruned) {
-  int status = 0;
-  for (const base::Error& problem : problems_of(vm, pruned)) {
-    complain(base::wrap(problem, vm));
-    status = base::host_exit_status(problem.code());
+void report(const Pruned& pruned, notify::Told& told) {
+  told.problems = problems_of(told.vm, pruned);
+  for (const base::Error& problem : told.problems) {
+    complain(base::wrap(problem, told.vm));
+    told.status = base::host_exit_status(problem.code());
   }
-  return status;
 }
 
-}  // namespace
-
-Result<int> prune(const Invocation& invocation, Environment& environment) {
+Result<int> prune_those(const Invocation& invocation, Environment& environment,
+                        std::vector<notify::Told>& tolds) {
   // Nothing goes before all that was said makes sense.
   std::vector<config::Settings> machines;
   for (const std::string& vm : invocation.arguments) {
@@ -112,23 +112,42 @@ Result<int> prune(const Invocation& invocation, Environment& environment) {
   int status = 0;
   for (const config::Settings& settings : machines) {
     const auto pruned = prune_one(settings, invocation.dry_run, environment);
+    notify::Told told{.vm = settings.vm};
     if (!pruned) {
+      told.status = base::host_exit_status(pruned.error().code());
+      told.problems = {pruned.error()};
+      tolds.push_back(std::move(told));
       if (machines.size() == 1) return pruned.error();
       complain(base::wrap(pruned.error(), settings.vm));
       status = 1;
       continue;
     }
+    told.facts = {done_with(*pruned)};
+    told.detail = as_json(settings.vm, invocation.dry_run, *pruned);
     if (invocation.json) {
-      all.push_back(as_json(settings.vm, invocation.dry_run, *pruned));
+      all.push_back(told.detail);
     } else if (invocation.dry_run) {
       print_plan(settings.vm, *pruned);
     } else if (!invocation.quiet) {
-      print_done(settings.vm, *pruned);
+      std::cout << settings.vm << ": " << told.facts.front() << std::endl;
     }
-    status = std::max(status, report(settings.vm, *pruned));
+    report(*pruned, told);
+    status = std::max(status, told.status);
+    tolds.push_back(std::move(told));
   }
   if (invocation.json) std::cout << base::to_document(all);
   return status;
+}
+
+}  // namespace
+
+Result<int> prune(const Invocation& invocation, Environment& environment) {
+  const auto run = [&](std::vector<notify::Told>& tolds) {
+    return prune_those(invocation, environment, tolds);
+  };
+  // Nothing is done that anybody had to be told of.
+  std::vector<notify::Told> untold;
+  return invocation.dry_run ? run(untold) : notified(invocation, environment, run);
 }
 
 }  // namespace holdfast::host::command

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "command/run_commands.h"
 
-#include <unistd.h>
-
-#include <string_view>
-#include <utility>
-#include <vector>
+#include "notify/variables.h"
 
 namespace holdfast::host::command {
 
@@ -14,26 +10,11 @@ using base::Result;
 
 namespace {
 
-constexpr std::string_view kPrefix = "HOLDFAST_";
-
-using Variables = std::vector<std::pair<std::string, std::string>>;
-
-// Ours instead of what the caller may have of the same names.
-std::vector<std::string> environment_with(const Variables& variables) {
-  std::vector<std::string> environment;
-  for (char* const* entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) {
-    if (!std::string_view(*entry).starts_with(kPrefix)) environment.emplace_back(*entry);
-  }
-  for (const auto& [name, value] : variables)
-    environment.push_back(std::string(kPrefix) + name + "=" + value);
-  return environment;
-}
-
 Result<void> run_one(const std::string& key, const std::vector<std::string>& words,
-                     const config::Settings& settings, const Variables& variables,
+                     const config::Settings& settings, const notify::Variables& variables,
                      base::ProcessRunner& processes, const std::stop_token& stop) {
   const auto outcome = processes.run({.argv = words,
-                                      .environment = environment_with(variables),
+                                      .environment = notify::environment_with(variables),
                                       .deadline = Deadline::in(settings.command_timeout),
                                       .stop = stop});
   if (outcome.succeeded()) return {};

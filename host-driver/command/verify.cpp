@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <iostream>
 
 #include "base/text.h"
 #include "command/backup_check.h"
 #include "command/commands.h"
+#include "command/notified.h"
 #include "repository/use.h"
 #include "ui/progress_bar.h"
 
@@ -18,7 +20,7 @@ using repository::Repository;
 namespace {
 
 Result<std::vector<Backup>> chosen(const Repository& repository, const Invocation& invocation,
-                                   int& status) {
+                                   int& status, std::vector<base::Error>& problems) {
   const std::string& vm = invocation.arguments.front();
   std::vector<Backup> backups;
   for (std::size_t i = 1; i < invocation.arguments.size(); ++i) {
@@ -30,10 +32,18 @@ Result<std::vector<Backup>> chosen(const Repository& repository, const Invocatio
   auto listing = repository.list(vm);
   if (!listing) return std::move(listing).error();
   for (const repository::BadBackup& bad : listing->bad) {
-    complain(base::wrap(bad.problem, vm + "/" + bad.id));
+    problems.push_back(base::wrap(bad.problem, vm + "/" + bad.id));
+    complain(problems.back());
     status = 1;
   }
   return std::move(listing->backups);
+}
+
+// "12 of 13 backups are sound"
+std::string count_of(const Json& results) {
+  const auto sound = std::count_if(results.begin(), results.end(),
+                                   [](const Json& result) { return result.at("ok").get<bool>(); });
+  return std::to_string(sound) + " of " + std::to_string(results.size()) + " backups are sound";
 }
 
 // The first thing that is wrong with it.
@@ -51,16 +61,15 @@ Result<void> check_backup(BackupCheck& check, const Backup& backup, ui::Progress
   return {};
 }
 
-}  // namespace
-
-Result<int> verify(const Invocation& invocation, Environment& environment) {
+Result<int> verify_those(const Invocation& invocation, Environment& environment,
+                         notify::Told& told) {
   const std::string& vm = invocation.arguments.front();
   const auto settings = settings_for(invocation, vm, Needs::kRepository);
   if (!settings) return settings.error();
   const auto repository = Repository::open(settings->repository);
   if (!repository) return repository.error();
   int status = 0;
-  const auto backups = chosen(*repository, invocation, status);
+  const auto backups = chosen(*repository, invocation, status, told.problems);
   if (!backups) return backups.error();
   if (backups->empty() && status == 0) {
     return base::Error(ErrorCode::kNotFound, "there is no backup of '" + vm + "' to verify");
@@ -79,7 +88,9 @@ Result<int> verify(const Invocation& invocation, Environment& environment) {
       status = 1;
       result["ok"] = false;
       result["problem"] = sound.error().text();
-      complain(base::wrap(std::move(sound).error(), vm + "/" + backup.manifest.id));
+      base::Error problem = base::wrap(std::move(sound).error(), vm + "/" + backup.manifest.id);
+      complain(problem);
+      told.problems.push_back(std::move(problem));
     }
     if (!invocation.json && !invocation.quiet) {
       std::cout << vm << ": " << backup.manifest.id << ": "
@@ -88,7 +99,22 @@ Result<int> verify(const Invocation& invocation, Environment& environment) {
     results.push_back(std::move(result));
   }
   if (invocation.json) std::cout << base::to_document(results);
+  told.facts = {count_of(results)};
+  told.detail = std::move(results);
   return status;
+}
+
+}  // namespace
+
+Result<int> verify(const Invocation& invocation, Environment& environment) {
+  return notified(invocation, environment, [&](std::vector<notify::Told>& tolds) {
+    tolds.push_back({.vm = invocation.arguments.front()});
+    notify::Told& told = tolds.back();
+    Result<int> status = verify_those(invocation, environment, told);
+    told.status = status ? *status : base::host_exit_status(status.error().code());
+    if (!status) told.problems.push_back(status.error());
+    return status;
+  });
 }
 
 }  // namespace holdfast::host::command

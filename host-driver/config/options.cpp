@@ -124,6 +124,13 @@ OptionTable common_options() {
 OptionTable host_options() {
   return {
       integer("parallel", "2", {1, 64}, "how many machines are backed up side by side"),
+      optional_text("notify-mail", "who is told of the outcome by mail: ADDRESS[, ADDRESS...]"),
+      optional_text("notify-command", "what is told of the outcome, as JSON on standard input"),
+      choice("notify-on", "warning", {"failure", "warning", "change", "always"},
+             "from which outcome on they are told, and of the first good one after it"),
+      optional_text("notify-from", "the sender of these mails; default: root at this host"),
+      path("notify-sendmail", "/usr/sbin/sendmail", "the program that takes the mail"),
+      duration("notify-timeout", "30s", {kSecond, kHour}, "how long telling may take, each way"),
   };
 }
 

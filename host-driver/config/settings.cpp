@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "config/addresses.h"
 #include "config/options.h"
 #include "config/words.h"
 
@@ -62,6 +63,25 @@ Result<void> add_commands(Settings& settings, const Options& options) {
   settings.pre_command = std::move(*before);
   settings.post_command = std::move(*after);
   settings.command_timeout = options.duration("command-timeout");
+  return {};
+}
+
+Result<void> add_notification(NotifySettings& notify, const Options& options) {
+  auto command = command_in(options, "notify-command");
+  if (!command) return std::move(command).error();
+  auto mail = addresses_in(text_or_empty(options, "notify-mail"));
+  if (!mail) return base::wrap(std::move(mail).error(), "the value of 'notify-mail' is wrong");
+  notify.command = std::move(*command);
+  notify.mail = std::move(*mail);
+  notify.on = options.text("notify-on");
+  notify.from = text_or_empty(options, "notify-from");
+  if (!notify.from.empty()) {
+    if (auto right = check_address(notify.from); !right) {
+      return base::wrap(std::move(right).error(), "the value of 'notify-from' is wrong");
+    }
+  }
+  notify.sendmail = options.text("notify-sendmail");
+  notify.timeout = options.duration("notify-timeout");
   return {};
 }
 
@@ -159,6 +179,9 @@ Result<Settings> load_settings(const std::string& config_directory, const std::s
   }
   Settings settings = typed(vm, options);
   if (auto added = add_commands(settings, options); !added) return std::move(added).error();
+  if (auto added = add_notification(settings.notify, options); !added) {
+    return std::move(added).error();
+  }
   if (auto one = check_channel(settings); !one) return std::move(one).error();
   return settings;
 }

@@ -18,6 +18,18 @@ namespace holdfast::host::config {
 
 inline constexpr const char* kConfigDirectory = "/etc/holdfast";
 
+// Who is told what became of a command; of the host, not of one machine.
+struct NotifySettings {
+  std::vector<std::string> mail;     // addresses; empty: no mail
+  std::vector<std::string> command;  // an argument vector, the first word an absolute path
+  std::string on;                    // "failure", "warning", "change", "always"
+  std::string from;                  // an address; empty: root at this host
+  std::string sendmail;
+  base::Millis timeout{0};
+
+  [[nodiscard]] bool wanted() const { return !mail.empty() || !command.empty(); }
+};
+
 struct Settings {
   std::string vm;
   bool enabled = true;  // for --all
@@ -56,6 +68,7 @@ struct Settings {
   std::vector<std::string> pre_command;
   std::vector<std::string> post_command;
   base::Millis command_timeout{0};
+  NotifySettings notify;
   // How many backups prune keeps; 0: none by this rule.
   std::int64_t keep_last = 0;
   std::int64_t keep_hourly = 0;

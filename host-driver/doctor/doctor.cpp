@@ -19,6 +19,7 @@ Diagnosis examine(Patient patient) {
   add(check_repository(patient));
   add(check_state(patient));
   add(check_schedule(patient));
+  add(check_notification(patient));
   return diagnosis;
 }
 

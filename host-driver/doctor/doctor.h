@@ -12,6 +12,7 @@
 //   agent, guest    the agent, what it allows, is it frozen; is Holdfast there
 //   repository      is it ours, is there room, is it a place to keep backups
 //   state, schedule what earlier runs left; does anything start the next one
+//   notification    who is told what became of it
 //
 // Threads: one at a time; takes as long as the time-outs of the settings at most.
 #pragma once
@@ -52,6 +53,7 @@ void look_at_definition(const Patient& patient, qmp::Client& monitor, Findings& 
 [[nodiscard]] Findings check_repository(const Patient& patient);
 [[nodiscard]] Findings check_state(const Patient& patient);
 [[nodiscard]] Findings check_schedule(const Patient& patient);
+[[nodiscard]] Findings check_notification(const Patient& patient);
 
 // "-drive" without "format=": QEMU probes what a guest can write. The words of QEMU's command line.
 [[nodiscard]] std::vector<std::string> probed_drives(const std::vector<std::string>& words);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # /etc/cron.d/holdfast: every machine of /etc/holdfast/vms.d, each night at 1:30. One line per
-# machine is mailed; add --quiet to hear of failures alone. Exit status 3 is a backup below the
+# machine is mailed; add --quiet to hear of failures alone, or let notify-mail of host.conf tell. Exit status 3 is a backup below the
 # preferred level.
 MAILTO=root
 PATH=/usr/sbin:/usr/bin:/sbin:/bin

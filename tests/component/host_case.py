@@ -109,9 +109,10 @@ class HostCase(unittest.TestCase):
         return sorted(name for name in os.listdir(directory) if name != ".lock")
 
     def left_in_state(self):
-        """Of runs; what stays is the lock's file, and where backups have been published."""
+        """Of runs; what stays is the lock's file, where backups have been published, and what was
+        told of them."""
         return [name for name in os.listdir(self.state)
-                if name not in (VM + ".lock", "repositories")]
+                if name not in (VM + ".lock", "repositories", "outcomes")]
 
     def assert_nothing_left(self):
         """Nothing frozen, attached, running, or half published."""

@@ -155,7 +155,7 @@ class GuestCase(unittest.TestCase):
                          [self.newest()])
         self.assertEqual(len(bitmaps), len(records.PLACES), bitmaps)
         self.assertEqual([name for name in os.listdir(LAB.path("state"))
-                          if not name.endswith(".lock") and name != "repositories"], [])
+                          if not name.endswith(".lock") and name not in ("repositories", "outcomes")], [])
         self.assertEqual([name for name in os.listdir(LAB.path("repository", scenario.VM))
                           if name.startswith(".") and name != ".lock"], [])
         self.assertEqual([name for name in os.listdir(LAB.directory) if ".holdfast-" in name], [])

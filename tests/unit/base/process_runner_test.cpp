@@ -46,6 +46,17 @@ TEST_F(ProcessRunnerTest, KeepsBothStreamsAndTheStatus) {
   EXPECT_EQ(outcome.as_error("thing").text(), "unable to run 'thing': exited with status 3: err");
 }
 
+TEST_F(ProcessRunnerTest, GivesTheProgramWhatItIsToRead) {
+  const std::string text(200000, 'x');
+  auto outcome = runner_.run({.argv = {"wc", "-c"}, .deadline = Deadline::in(30s), .input = text});
+  EXPECT_EQ(outcome.output, "200000\n");
+  // Which it need not do.
+  outcome = runner_.run({.argv = {"true"}, .deadline = Deadline::in(30s), .input = text});
+  EXPECT_TRUE(outcome.succeeded());
+  outcome = runner_.run({.argv = {"wc", "-c"}, .deadline = Deadline::in(30s), .input = ""});
+  EXPECT_EQ(outcome.output, "0\n");
+}
+
 TEST_F(ProcessRunnerTest, ReportsTheSignal) {
   const auto outcome = run({"sh", "-c", "kill -9 $$"});
   EXPECT_EQ(outcome.ending, Ending::kSignalled);
