@@ -68,8 +68,7 @@ class Forgetful(Nothing):
 
     def after(self, case, rig):
         rig.writer.hold("sabotage")
-        rig.monitor.execute("human-monitor-command",
-                            **{"command-line": 'qemu-io data "write -P 7 4M 64k"'})
+        rig.machine.write("data", 7, 4 << 20, 64 << 10)
         name, = (name for name in rig.machine.bitmaps() if name.endswith("-data"))
         node = next(device["inserted"]["node-name"] for device in
                     rig.machine.monitor.execute("query-block") if device["device"] == "data")

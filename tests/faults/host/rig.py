@@ -21,7 +21,7 @@ from faults.host.guest import Guest
 from faults.host.stage import Gate, Hooks, Stage
 from faults.host.writer import Writer
 from lab import testing
-from support.qemu_machine import Machine, Monitor
+from support.qemu_machine import Machine, halting_bios
 from support.qmp_proxy import QmpProxy
 
 VM = "web1"
@@ -88,15 +88,9 @@ class Rig:
         self._count = 0
         self._mounts = []
         self.seed = 0
-        self.monitor = None
         self.machine = self.guest = self.proxy = self.gate = None
         self.stage = Stage()
         self.writer = Writer(self._write)
-        # Writes of a monitor's qemu-io that met the end of a commit have tripped over an assertion of
-        # QEMU 7.2 (block/io.c, bdrv_co_write_req_prepare), perhaps since they run QEMU's event loop
-        # within their own command. Writes of a device there are the matter of the tests with a guest.
-        self.stage.always = {"qmp job-complete": lambda: self.writer.hold("pivot"),
-                             "qmp job-dismiss": lambda: self.writer.go("pivot")}
         try:
             self._build()
         except BaseException:
@@ -111,9 +105,9 @@ class Rig:
         os.mkdir(self.path("keep/repository"))
         self.mount("--bind", self.path("keep/repository"), self.repository)
         self.machine = Machine(self.path("vm"),
-                               extra=["-qmp", f"unix:{self.path('third.sock')},server=on,wait=off"])
-        # It ends with its worker, and what its qemu-io says to standard output is there at once.
-        self.machine.wrapper = ("setpriv", "--pdeathsig", "KILL", "stdbuf", "-oL")
+                               extra=["-bios", halting_bios(self.path("bios"))])
+        # It ends with its worker.
+        self.machine.wrapper = ("setpriv", "--pdeathsig", "KILL")
         self.start_machine()
         self.guest = Guest(self.path("qga.sock"), self.stage, self.writer)
         self.proxy = QmpProxy(self.path("proxy.sock"), self.machine.qmp)
@@ -169,9 +163,7 @@ class Rig:
 
     def start_machine(self):
         self.machine.start()
-        self._heard = os.path.getsize(self.path("vm/qemu.log"))
         self.machine.monitor.execute("cont")
-        self.monitor = Monitor(self.path("third.sock"))
 
     def end_machine(self, by):
         """`by` ends QEMU; the agent's end of the channel goes with it."""
@@ -183,16 +175,14 @@ class Rig:
         """As an administrator would, after it has ended."""
         self.stop_machine()
         self.start_machine()
-        self.writer.go("pivot")
         self.guest.power_on()
 
     def stop_machine(self):
-        # What its monitors had not taken any more is of no interest.
-        for monitor in (self.monitor, self.machine.monitor):
-            if monitor is not None:
-                with contextlib.suppress(OSError, ValueError):
-                    monitor.close()
-        self.monitor = self.machine.monitor = None
+        # What its monitor had not taken any more is of no interest.
+        if self.machine.monitor is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self.machine.monitor.close()
+        self.machine.monitor = None
         self.machine.stop()
 
     def commit_by_hand(self):
@@ -212,19 +202,7 @@ class Rig:
                 self.machine.monitor.execute("query-status")["status"] == "running")
 
     def _write(self, disk, pattern, offset, length):
-        monitor = self.monitor
-        if monitor is None:
-            raise OSError("the machine is off")
-        device = {"data": "data", "sys": "-d /machine/peripheral/sys/virtio-backend"}[disk]
-        for command in (f"write -P {pattern} {offset} {length}", "flush"):
-            said = monitor.execute("human-monitor-command",
-                                   **{"command-line": f'qemu-io {device} "{command}"'})
-            with open(self.path("vm/qemu.log"), "rb") as log:
-                log.seek(self._heard)
-                said += (heard := log.read()).decode(errors="replace")
-                self._heard += len(heard)
-            if "failed" in said or "Error" in said:
-                raise RuntimeError(said)
+        self.machine.write(disk, pattern, offset, length)
 
     # -- the driver
 
@@ -308,7 +286,6 @@ class Rig:
                 texts.append(file.read())
         with contextlib.suppress(OSError), open(self.path("vm/qemu.log"), encoding="utf-8",
                                                 errors="replace") as file:
-            # Not what its qemu-io says of each write that worked.
             texts += [line for line in file.read().splitlines() if "qemu-system" in line]
         return "\n".join([*texts, f"steps: {self.stage.trace}"])
 

@@ -23,7 +23,6 @@ class Stage:
 
     def __init__(self):
         self._lock = threading.Lock()
-        self.always = {}  # event -> what is called whenever it comes
         self.clear()
 
     def clear(self):
@@ -42,8 +41,6 @@ class Stage:
             self._wanted, self._action = (event, count), action
 
     def event(self, name):
-        if name in self.always:
-            self.always[name]()
         with self._lock:
             self.trace.append(name)
             self._counts[name] += 1
