@@ -6,7 +6,9 @@ test was skipped and others passed counts as skipped too, so that a skip is neve
 """
 
 import os
+import subprocess
 import sys
+import tempfile
 import unittest
 
 SOURCE = os.environ.get("HOLDFAST_SOURCE") or os.path.dirname(
@@ -57,3 +59,33 @@ def main():
             print(f"SKIPPED: {test}: {reason}", flush=True)
         sys.exit(SKIPPED)
     sys.exit(0)
+
+
+def main_at_once():
+    """The same with a process of its own for each test, and all of them at once: for tests that
+    mostly wait, and share nothing but what a class makes for itself. With names on the command line,
+    as main()."""
+    if len(sys.argv) > 1:
+        main()
+    names = [test.id().removeprefix("__main__.")
+             for test in _flat(unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]))]
+    runs = []
+    for name in names:
+        output = tempfile.TemporaryFile()
+        runs.append((subprocess.Popen([sys.executable, sys.argv[0], name], stdin=subprocess.DEVNULL,
+                                      stdout=output, stderr=subprocess.STDOUT), output))
+    statuses = set()
+    for process, output in runs:
+        statuses.add(process.wait())
+        output.seek(0)
+        sys.stdout.write(output.read().decode(errors="replace"))
+        sys.stdout.flush()
+    sys.exit(1 if not runs or statuses - {0, SKIPPED} else max(statuses))
+
+
+def _flat(suite):
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from _flat(test)
+        else:
+            yield test
