@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A real QEMU without a guest: its block layer is what the host driver works on.
 
-Nothing boots (-S); what a guest would write is written through its devices by a driver of the tests'
-own. QEMU serves one client per monitor, so the machine has two: `qmp` for the program under test and a
-private one for the test.
+Nothing boots (-S); what a guest would write is written through its devices by a driver of the
+tests' own. QEMU serves one client per monitor, so the machine has two: `qmp` for the program under
+test and a private one for the test.
 """
 
 import json
@@ -80,6 +80,7 @@ class Machine:
         self.directory = directory
         self.size = size
         self.extra = list(extra)
+        self.data_device = ["-device", "virtio-blk-pci,drive=data,id=d0,werror=report"]
         self.wrapper = ()  # words before QEMU's own: programs that exec it
         self.images = {"data": (os.path.join(directory, "data.raw"), "raw"),
                        "sys": (os.path.join(directory, "sys.qcow2"), "qcow2")}
@@ -108,7 +109,7 @@ class Machine:
             [*self.wrapper, PROGRAM, "-nodefaults", "-display", "none", "-S",
              "-machine", "pc,accel=tcg", "-m", "32",
              "-drive", f"file={raw},format=raw,if=none,id=data,discard=unmap",
-             "-device", "virtio-blk-pci,drive=data,id=d0,werror=report",
+             *self.data_device,
              "-blockdev", json.dumps({"driver": "qcow2", "node-name": "sysnode", "discard": "unmap",
                                       "file": {"driver": "file", "filename": qcow2}}),
              "-device", "virtio-blk-pci,drive=sysnode,id=sys,werror=report",
@@ -149,8 +150,8 @@ class Machine:
             self.log.close()
 
     def write(self, disk, pattern, offset, length):
-        """As a guest does: onto whatever is on top now; and flushed, since QEMU keeps a qcow2 image's
-        tables in memory until then."""
+        """As a guest does: onto whatever is on top now; and flushed, since QEMU keeps a qcow2
+        image's tables in memory until then."""
         with self._writing:
             self._disks[disk].begin(pattern, offset, length)
             self._disks[disk].flush()
@@ -167,8 +168,8 @@ class Machine:
                 disk.flush()
 
     def command(self, disk, *commands):
-        """Any commands of qemu-io, flushed. They run QEMU's event loop within the monitor's command, as
-        no guest does: never while a commit ends."""
+        """Any commands of qemu-io, flushed. They run QEMU's event loop within the monitor's
+        command, as no guest does: never while a commit ends."""
         device = {"data": "data", "sys": "/machine/peripheral/sys/virtio-backend"}[disk]
         flag = "" if disk == "data" else "-d "
         for command in (*commands, "flush"):

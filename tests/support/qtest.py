@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """QEMU's devices, used from outside: what the option -qtest listens for.
 
-Ports, memory and PCI as a processor sees them, whether the machine's own processors run or not: they
-must not touch what is used here. Interrupts come here instead of to them. One thread at a time.
+Ports, memory and PCI as a processor sees them, whether the machine's own processors run or not:
+they must not touch what is used here. Interrupts come here instead of to them. One thread at a time.
 """
 
 import select

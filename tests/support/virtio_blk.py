@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """What a guest's driver of virtio-blk does, without a guest: requests are put into a queue in the
-machine's memory, many at a time, and QEMU serves them when it comes to it, while jobs begin and end.
+machine's memory, many at a time, and QEMU serves them when it comes to it, while jobs begin and
+end.
 
-The device is the legacy one, at a port (Virtual I/O Device 1.0, "Legacy Interface"). One thread at a
-time.
+The device is the legacy one, at a port (Virtual I/O Device 1.0, "Legacy Interface"). One thread at
+a time.
 """
 
 import struct
@@ -37,7 +38,7 @@ def words(data):
 
 
 class VirtioBlk:
-    """`device` is its number on the PCI bus, `memory` the address of SIZE bytes that are its own."""
+    """`device` is its number on the PCI bus, `memory` the address of SIZE bytes of its own."""
 
     def __init__(self, qtest, device, memory):
         self._qtest, self._device, self._memory = qtest, device, memory

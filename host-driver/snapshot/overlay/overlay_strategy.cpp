@@ -4,6 +4,7 @@
 #include "image/source.h"
 #include "snapshot/bitmaps.h"
 #include "snapshot/names.h"
+#include "snapshot/overlay/commit_end.h"
 #include "snapshot/overlay/overlay_settler.h"
 #include "snapshot/overlay_files.h"
 
@@ -30,6 +31,8 @@ Result<std::vector<DiskPlan>> OverlayStrategy::check(const qmp::BlockGraph& grap
                                                      const Parent& parent) {
   disks_ = graph.disks;
   if (auto good = check_overlays(place(), disks_); !good) return std::move(good).error();
+  auto survives = check_commit_end(context().monitor, disks_, Deadline::in(kCommandTime));
+  if (!survives) return std::move(survives).error();
   parent_ = parent;
   plan_.clear();
   for (const qmp::Disk& disk : disks_)
