@@ -8,7 +8,7 @@
 #include "command/many_runs.h"
 #include "command/notified.h"
 #include "command/report_writer.h"
-#include "ui/progress_bar.h"
+#include "command/watcher.h"
 
 namespace holdfast::host::command {
 
@@ -19,28 +19,6 @@ using base::Result;
 namespace {
 
 using Tolds = std::vector<notify::Told>;
-
-class Watcher final : public run::Observer {
- public:
-  Watcher(std::string vm, bool quiet)
-      : vm_(std::move(vm)), quiet_(quiet), bar_(!quiet && ui::terminal_attached()) {}
-
-  void step(const std::string& name) override { bar_.step(vm_ + ": " + name); }
-  void progress(const std::string& label, double percent) override {
-    bar_.update(vm_ + ": " + label, percent);
-  }
-  void note(const std::string& text) override {
-    if (quiet_) return;
-    bar_.clear();
-    say(vm_ + ": " + text);
-  }
-  void end() { bar_.clear(); }
-
- private:
-  std::string vm_;
-  bool quiet_;
-  ui::ProgressBar bar_;
-};
 
 // In this process, with everything that one machine's run says on the standard streams.
 Result<int> backup_one(const Invocation& invocation, Environment& environment, Tolds& tolds) {

@@ -21,7 +21,7 @@ struct Entry {
   Result<int> (*run)(const Invocation&, Environment&);
 };
 
-constexpr std::array<Entry, 14> kCommands{{{"backup", backup},
+constexpr std::array<Entry, 15> kCommands{{{"backup", backup},
                                            {"list", list},
                                            {"show", show},
                                            {"verify", verify},
@@ -30,6 +30,7 @@ constexpr std::array<Entry, 14> kCommands{{{"backup", backup},
                                            {"prune", prune},
                                            {"protect", protect},
                                            {"unprotect", unprotect},
+                                           {"snapshot", snapshot},
                                            {"status", status},
                                            {"doctor", doctor_command},
                                            {"freeze", freeze},
@@ -46,7 +47,9 @@ Result<void> require_key(const std::string& value, const std::string& key, const
 
 Result<int> run_command(const Invocation& invocation, Environment& environment) {
   if (invocation.print_config) {
-    const std::string vm = invocation.arguments.empty() ? "" : invocation.arguments.front();
+    const std::size_t place = invocation.verb == "snapshot" ? 1 : 0;
+    const std::string vm =
+        place < invocation.arguments.size() ? invocation.arguments[place] : std::string();
     const auto settings = settings_for(invocation, vm, Needs::kNothing);
     if (!settings) return settings.error();
     std::cout << settings->printed;

@@ -39,6 +39,7 @@ struct Environment {
 [[nodiscard]] base::Result<int> prune(const Invocation& invocation, Environment& environment);
 [[nodiscard]] base::Result<int> protect(const Invocation& invocation, Environment& environment);
 [[nodiscard]] base::Result<int> unprotect(const Invocation& invocation, Environment& environment);
+[[nodiscard]] base::Result<int> snapshot(const Invocation& invocation, Environment& environment);
 [[nodiscard]] base::Result<int> status(const Invocation& invocation, Environment& environment);
 [[nodiscard]] base::Result<int> freeze(const Invocation& invocation, Environment& environment);
 [[nodiscard]] base::Result<int> thaw(const Invocation& invocation, Environment& environment);

@@ -7,10 +7,13 @@
 #include <cerrno>
 
 #include "base/text.h"
+#include "command/partial_file.h"
 #include "repository/paths.h"
 
 namespace holdfast::host::command {
 
+using base::Error;
+using base::ErrorCode;
 using base::Result;
 
 namespace {
@@ -20,7 +23,34 @@ bool is_the_same(const struct stat& one, const struct stat& other) {
          one.st_ctim.tv_sec == other.st_ctim.tv_sec && one.st_ctim.tv_nsec == other.st_ctim.tv_nsec;
 }
 
+Result<bool> is_missing(const std::string& path) {
+  const auto kind = repository::kind_of(path);
+  if (!kind) return kind.error();
+  return *kind == repository::Kind::kMissing;
+}
+
 }  // namespace
+
+Result<void> require_absent(const std::string& path) {
+  const auto missing = is_missing(path);
+  if (!missing) return missing.error();
+  if (!*missing) {
+    return Error(ErrorCode::kExists,
+                 "unable to restore to '" + base::printable(path) + "': it exists")
+        .with_hint(
+            "nothing is ever overwritten, and each machine wants a directory of its own: choose "
+            "another one for --to, or move it away");
+  }
+  const std::string partial = PartialFile::path_of(path);
+  const auto untouched = is_missing(partial);
+  if (!untouched) return untouched.error();
+  if (*untouched) return {};
+  return Error(ErrorCode::kExists, "unable to restore to '" + base::printable(path) +
+                                       "': there is '" + base::printable(partial) + "'")
+      .with_hint(
+          "another restore is at work there, or was killed: then remove it; or choose another "
+          "directory for --to");
+}
 
 Result<FreshFiles> FreshFiles::in(const std::string& directory) {
   FreshFiles fresh;

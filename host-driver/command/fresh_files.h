@@ -17,6 +17,9 @@
 
 namespace holdfast::host::command {
 
+// kExists unless there is nothing at this path, nor what another restore is at work on.
+[[nodiscard]] base::Result<void> require_absent(const std::string& path);
+
 class FreshFiles {
  public:
   // Makes the directory, an absolute path, if need be.

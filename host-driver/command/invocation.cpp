@@ -33,7 +33,7 @@ struct Verb {
 };
 
 constexpr std::size_t kMany = 1000;
-constexpr std::array<Verb, 14> kVerbs{{
+constexpr std::array<Verb, 15> kVerbs{{
     {"backup", "VM...|--all", "freeze, snapshot, thaw, copy, publish", 0, kMany},
     {"list", "[VM...]", "the backups of these machines, or of all", 0, kMany},
     {"show", "VM [ID]", "one backup: level, evidence, window, disks", 1, 2},
@@ -43,6 +43,8 @@ constexpr std::array<Verb, 14> kVerbs{{
     {"prune", "VM...", "remove the backups that no keep- rule keeps", 1, kMany},
     {"protect", "VM ID", "keep this backup whatever the rules say", 2, 2},
     {"unprotect", "VM ID", "leave it to the rules again", 2, 2},
+    {"snapshot", "ACTION VM [POINT]", "create, list, revert, delete, prune, extract restore points",
+     2, kMany},
     {"status", "VM...", "what QEMU, the agent and the journal say", 1, kMany},
     {"doctor", "VM...", "will the next backup work? freezes nothing", 1, kMany},
     {"freeze", "VM", "freeze by hand; thaw again yourself", 1, 1},
@@ -78,10 +80,17 @@ po::options_description own_options(Invocation& invocation) {
   add("jobs,j", po::value<std::string>(), "backup: the key 'parallel' under another name");
   add("report-fd", po::value<int>(),
       "backup: write events as JSON lines to this descriptor, and nothing else");
-  add("dry-run", po::bool_switch(&invocation.dry_run), "prune: show what would be done");
-  add("to", po::value(&invocation.to), "restore: the directory of the new images");
-  add("disk", po::value(&invocation.disks), "restore, export: this disk alone; may be repeated");
-  add("format", po::value(&invocation.format)->default_value("qcow2"), "restore: qcow2 or raw");
+  add("dry-run", po::bool_switch(&invocation.dry_run), "prune, snapshot: show what would be done");
+  add("to", po::value(&invocation.to), "restore, snapshot: the directory of the new images");
+  add("disk", po::value(&invocation.disks),
+      "restore, export, snapshot: this disk alone; may be repeated");
+  add("format", po::value(&invocation.format)->default_value("qcow2"),
+      "restore, snapshot: qcow2 or raw");
+  add("label", po::value(&invocation.label), "snapshot: a line to know the restore point by");
+  add("discard", po::bool_switch(&invocation.discard),
+      "snapshot: revert without keeping what is there");
+  add("foreign", po::bool_switch(&invocation.foreign),
+      "snapshot: delete what was not made by holdfast");
   return options;
 }
 
@@ -166,6 +175,10 @@ Result<void> check_arguments(const Invocation& invocation) {
                      invocation.arguments.end();
   if (count < verb->least || count > verb->most || empty) {
     return usage("usage: holdfast " + invocation.verb + " " + std::string(verb->arguments));
+  }
+  if (invocation.verb != "snapshot" &&
+      (!invocation.label.empty() || invocation.discard || invocation.foreign)) {
+    return usage("--label, --discard and --foreign are for 'snapshot'");
   }
   if (invocation.verb == "backup" && !invocation.print_config) return check_backup(invocation);
   const bool for_backup =

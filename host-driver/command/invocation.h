@@ -31,6 +31,9 @@ struct Invocation {
   // The events of the run go to this descriptor, and nothing to the standard streams.
   std::optional<int> report_fd;
   bool dry_run = false;
+  std::string label;
+  bool discard = false;
+  bool foreign = false;
   std::string to;
   std::vector<std::string> disks;
   std::string format = "qcow2";

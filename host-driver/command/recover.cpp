@@ -7,6 +7,7 @@
 #include "qga/fsfreeze.h"
 #include "repository/repository.h"
 #include "run/channel.h"
+#include "run/points.h"
 #include "run/state.h"
 
 namespace holdfast::host::command {
@@ -43,11 +44,19 @@ Result<std::vector<std::string>> recover_one(const config::Settings& settings,
   snapshot::JournalFile journal(run::journal_path(settings));
   const auto leftover = journal.load();
   if (!leftover) return leftover.error();
-  if (*leftover) thaw_leftover(settings, done, environment);
+  const auto points = run::points_of(settings).load();
+  if (!points) return points.error();
+  if (*leftover || points->unfinished()) thaw_leftover(settings, done, environment);
   auto monitor = qmp::Client::connect(run::monitor_endpoint(settings),
                                       Deadline::in(settings.qmp_timeout), environment.stop);
-  if (!monitor) return std::move(monitor).error();
   image::QemuImg images(environment.processes, settings.qemu_img);
+  if (!monitor && !*leftover && !run::is_by_libvirt(settings) &&
+      monitor.error().code() == base::ErrorCode::kUnreachable) {
+    // Nothing but restore points can be finished while the machine is off.
+    auto finished = run::finish_points(settings, images, nullptr);
+    if (!finished || !finished->empty()) return finished;
+  }
+  if (!monitor) return std::move(monitor).error();
   auto recovered = run::recover_leftovers(settings,
                                           {.monitor = *monitor,
                                            .images = images,
@@ -61,6 +70,9 @@ Result<std::vector<std::string>> recover_one(const config::Settings& settings,
                                           Deadline::in(settings.settle_timeout), environment.stop);
   if (!recovered) return recovered;
   done.insert(done.end(), recovered->begin(), recovered->end());
+  const auto finished = run::finish_points(settings, images, &*monitor);
+  if (!finished) return finished.error();
+  done.insert(done.end(), finished->begin(), finished->end());
   if (settings.repository.empty()) return done;
   const auto repository = repository::Repository::open(settings.repository);
   if (!repository) return repository.error();

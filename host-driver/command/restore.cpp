@@ -24,34 +24,6 @@ using repository::FileEntry;
 
 namespace {
 
-Result<bool> is_missing(const std::string& path) {
-  const auto kind = repository::kind_of(path);
-  if (!kind) return kind.error();
-  return *kind == repository::Kind::kMissing;
-}
-
-// Nor what another restore is at work on.
-Result<void> require_absent(const std::string& path) {
-  const auto missing = is_missing(path);
-  if (!missing) return missing.error();
-  if (!*missing) {
-    return Error(ErrorCode::kExists,
-                 "unable to restore to '" + base::printable(path) + "': it exists")
-        .with_hint(
-            "nothing is ever overwritten, and each machine wants a directory of its own: choose "
-            "another one for --to, or move it away");
-  }
-  const std::string partial = PartialFile::path_of(path);
-  const auto untouched = is_missing(partial);
-  if (!untouched) return untouched.error();
-  if (*untouched) return {};
-  return Error(ErrorCode::kExists, "unable to restore to '" + base::printable(path) +
-                                       "': there is '" + base::printable(partial) + "'")
-      .with_hint(
-          "another restore is at work there, or was killed: then remove it; or choose another "
-          "directory for --to");
-}
-
 Result<void> write_image(const std::vector<image::Layer>& stored, const std::string& target,
                          const std::string& format, image::QemuImg& images, Deadline deadline,
                          const std::stop_token& stop, const image::Progress& progress) {

@@ -10,9 +10,12 @@ using repository::Pruned;
 using repository::Removal;
 using repository::Repository;
 
+repository::Rules rules_of(const config::KeepRules& keep) {
+  return {keep.last, keep.hourly, keep.daily, keep.weekly, keep.monthly, keep.yearly};
+}
+
 repository::Rules rules_of(const config::Settings& settings) {
-  return {settings.keep_last,   settings.keep_hourly,  settings.keep_daily,
-          settings.keep_weekly, settings.keep_monthly, settings.keep_yearly};
+  return rules_of(settings.keep);
 }
 
 std::vector<Error> problems_of(const std::string& vm, const Pruned& pruned) {

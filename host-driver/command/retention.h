@@ -13,6 +13,8 @@
 
 namespace holdfast::host::command {
 
+[[nodiscard]] repository::Rules rules_of(const config::KeepRules& keep);
+// For backups.
 [[nodiscard]] repository::Rules rules_of(const config::Settings& settings);
 
 // What the administrator has to know of it, one error per thing, without the machine's name: what

@@ -118,6 +118,12 @@ OptionTable common_options() {
       keep("keep-weekly", "keep the newest of this many weeks"),
       keep("keep-monthly", "keep the newest of this many months"),
       keep("keep-yearly", "keep the newest of this many years"),
+      keep("snapshot-keep-last", "the same rules for restore points"),
+      keep("snapshot-keep-hourly", "likewise"),
+      keep("snapshot-keep-daily", "likewise"),
+      keep("snapshot-keep-weekly", "likewise"),
+      keep("snapshot-keep-monthly", "likewise"),
+      keep("snapshot-keep-yearly", "likewise"),
   };
 }
 

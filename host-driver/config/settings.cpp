@@ -85,6 +85,12 @@ Result<void> add_notification(NotifySettings& notify, const Options& options) {
   return {};
 }
 
+KeepRules keep_rules(const Options& options, const std::string& prefix) {
+  return {options.integer(prefix + "last"),    options.integer(prefix + "hourly"),
+          options.integer(prefix + "daily"),   options.integer(prefix + "weekly"),
+          options.integer(prefix + "monthly"), options.integer(prefix + "yearly")};
+}
+
 Settings typed(const std::string& vm, const Options& options) {
   Settings settings;
   settings.vm = vm;
@@ -120,12 +126,8 @@ Settings typed(const std::string& vm, const Options& options) {
   settings.metrics_directory = text_or_empty(options, "metrics-directory");
   settings.qemu_img = options.text("qemu-img");
   settings.qemu_storage_daemon = options.text("qemu-storage-daemon");
-  settings.keep_last = options.integer("keep-last");
-  settings.keep_hourly = options.integer("keep-hourly");
-  settings.keep_daily = options.integer("keep-daily");
-  settings.keep_weekly = options.integer("keep-weekly");
-  settings.keep_monthly = options.integer("keep-monthly");
-  settings.keep_yearly = options.integer("keep-yearly");
+  settings.keep = keep_rules(options, "keep-");
+  settings.snapshot_keep = keep_rules(options, "snapshot-keep-");
   settings.printed = options.print();
   return settings;
 }

@@ -30,6 +30,16 @@ struct NotifySettings {
   [[nodiscard]] bool wanted() const { return !mail.empty() || !command.empty(); }
 };
 
+// Of the newest ones, and of the newest ones of each hour, day and so on; 0: none by this rule.
+struct KeepRules {
+  std::int64_t last = 0;
+  std::int64_t hourly = 0;
+  std::int64_t daily = 0;
+  std::int64_t weekly = 0;
+  std::int64_t monthly = 0;
+  std::int64_t yearly = 0;
+};
+
 struct Settings {
   std::string vm;
   bool enabled = true;  // for --all
@@ -69,13 +79,9 @@ struct Settings {
   std::vector<std::string> post_command;
   base::Millis command_timeout{0};
   NotifySettings notify;
-  // How many backups prune keeps; 0: none by this rule.
-  std::int64_t keep_last = 0;
-  std::int64_t keep_hourly = 0;
-  std::int64_t keep_daily = 0;
-  std::int64_t keep_weekly = 0;
-  std::int64_t keep_monthly = 0;
-  std::int64_t keep_yearly = 0;
+  // How many backups, and how many restore points, prune keeps.
+  KeepRules keep;
+  KeepRules snapshot_keep;
   // "key = value  # origin" lines.
   std::string printed;
 };

@@ -60,8 +60,8 @@ Findings check_configuration(const Patient& patient) {
   }
   look_at_levels(settings, findings);
   look_at_times(settings, findings);
-  const bool keeps_all = settings.keep_last + settings.keep_hourly + settings.keep_daily +
-                             settings.keep_weekly + settings.keep_monthly + settings.keep_yearly ==
+  const bool keeps_all = settings.keep.last + settings.keep.hourly + settings.keep.daily +
+                             settings.keep.weekly + settings.keep.monthly + settings.keep.yearly ==
                          0;
   if (keeps_all) {
     findings.push_back({Level::kWarning, kArea, "no-retention",

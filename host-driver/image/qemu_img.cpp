@@ -124,10 +124,22 @@ Result<void> QemuImg::check_compression(Deadline deadline) {
 Result<void> QemuImg::convert(const std::string& source, const std::string& target,
                               const std::string& target_format, Deadline deadline,
                               const std::stop_token& stop, const Progress& progress) {
-  ProcessSpec spec{.argv = {"convert", "-p", "-O", target_format, source, target},
-                   .environment = {},
-                   .deadline = deadline,
-                   .stop = stop};
+  return convert({source, target}, target_format, deadline, stop, progress);
+}
+
+Result<void> QemuImg::extract(const std::string& source, const std::string& snapshot,
+                              const std::string& target, const std::string& target_format,
+                              Deadline deadline, const std::stop_token& stop,
+                              const Progress& progress) {
+  return convert({"-U", "-l", "snapshot.name=" + snapshot, source, target}, target_format, deadline,
+                 stop, progress);
+}
+
+Result<void> QemuImg::convert(std::vector<std::string> words, const std::string& target_format,
+                              Deadline deadline, const std::stop_token& stop,
+                              const Progress& progress) {
+  words.insert(words.begin(), {"convert", "-p", "-O", target_format});
+  ProcessSpec spec{.argv = std::move(words), .environment = {}, .deadline = deadline, .stop = stop};
   if (rate_limit_ > 0) {
     spec.argv.insert(spec.argv.begin() + 2, {"-r", std::to_string(rate_limit_)});
   }
@@ -142,6 +154,42 @@ Result<void> QemuImg::convert(const std::string& source, const std::string& targ
     };
   }
   auto done = run(std::move(spec));
+  if (!done) return std::move(done).error();
+  return {};
+}
+
+Result<ImageInfo> QemuImg::info(const std::string& path, const std::string& format, Use use,
+                                Deadline deadline) {
+  std::vector<std::string> words{"info", "--output=json", "-f", format, path};
+  if (use == Use::kShared) words.insert(words.begin() + 1, "-U");
+  auto output = run({.argv = std::move(words),
+                     .environment = {},
+                     .deadline = deadline,
+                     .output_limit = kInfoLimit});
+  if (!output) return std::move(output).error();
+  return parse_image_info(*output);
+}
+
+Result<void> QemuImg::change_snapshot(SnapshotChange change, const std::string& path,
+                                      const std::string& name, Deadline deadline) {
+  // In full, since `qemu-img snapshot` would probe. No backing file is opened: none is needed, and
+  // its header goes on naming it.
+  auto source = source_of({{path, "qcow2"}});
+  if (!source) return std::move(source).error();
+  const char* const option = change == SnapshotChange::kCreate  ? "-c"
+                             : change == SnapshotChange::kApply ? "-a"
+                                                                : "-d";
+  auto done =
+      run({.argv = {"snapshot", option, name, *source}, .environment = {}, .deadline = deadline});
+  if (!done) return std::move(done).error();
+  return {};
+}
+
+Result<void> QemuImg::remove_bitmap(const std::string& path, const std::string& name,
+                                    Deadline deadline) {
+  auto done = run({.argv = {"bitmap", "--remove", "-f", "qcow2", path, name},
+                   .environment = {},
+                   .deadline = deadline});
   if (!done) return std::move(done).error();
   return {};
 }

@@ -17,6 +17,7 @@
 
 #include "base/process_runner.h"
 #include "image/compression.h"
+#include "image/image_info.h"
 
 namespace holdfast::host::image {
 
@@ -65,6 +66,28 @@ class QemuImg {
                                            base::Deadline deadline, const std::stop_token& stop,
                                            const Progress& progress);
 
+  // As convert(), of an internal snapshot of the first image, which a machine may have open: what a
+  // snapshot holds is never written to.
+  [[nodiscard]] base::Result<void> extract(const std::string& source, const std::string& snapshot,
+                                           const std::string& target,
+                                           const std::string& target_format,
+                                           base::Deadline deadline, const std::stop_token& stop,
+                                           const Progress& progress);
+
+  // Of this image alone. Of one that a machine has open only with kShared.
+  enum class Use { kAlone, kShared };
+  [[nodiscard]] base::Result<ImageInfo> info(const std::string& path, const std::string& format,
+                                             Use use, base::Deadline deadline);
+
+  // Internal snapshots of a qcow2 image that nobody has open: qemu-img refuses any other.
+  enum class SnapshotChange { kCreate, kApply, kDelete };
+  [[nodiscard]] base::Result<void> change_snapshot(SnapshotChange change, const std::string& path,
+                                                   const std::string& name,
+                                                   base::Deadline deadline);
+  // Likewise one of its dirty bitmaps.
+  [[nodiscard]] base::Result<void> remove_bitmap(const std::string& path, const std::string& name,
+                                                 base::Deadline deadline);
+
   // Has nothing ever been written to this qcow2 overlay? Its backing file is left out of account.
   [[nodiscard]] base::Result<bool> is_untouched(const std::string& path, base::Deadline deadline);
 
@@ -74,6 +97,11 @@ class QemuImg {
 
  private:
   [[nodiscard]] base::Result<std::string> run(base::ProcessSpec spec);
+  // The words of `qemu-img convert` after the first.
+  [[nodiscard]] base::Result<void> convert(std::vector<std::string> words,
+                                           const std::string& target_format,
+                                           base::Deadline deadline, const std::stop_token& stop,
+                                           const Progress& progress);
   [[nodiscard]] base::Result<void> create(std::vector<std::string> options, const std::string& path,
                                           std::uint64_t virtual_size, base::Deadline deadline);
   // "compression_type=zstd"; empty if nothing is to be compressed.

@@ -5,6 +5,7 @@
 #include "qga/fsfreeze.h"
 #include "run/channel.h"
 #include "run/guardian.h"
+#include "run/points.h"
 #include "run/state.h"
 
 namespace holdfast::host::run {
@@ -59,7 +60,10 @@ Result<void> MachineRun::connect() {
 Result<void> MachineRun::recover(const snapshot::StrategyContext& context) {
   const auto leftover = journal_.load();
   if (!leftover) return leftover.error();
-  if (auto reached = reach_agent(leftover->has_value()); !reached) return reached;
+  const auto points = points_of(settings_).load();
+  if (!points) return points.error();
+  const bool left_by_us = leftover->has_value() || points->unfinished();
+  if (auto reached = reach_agent(left_by_us); !reached) return reached;
   auto recovered =
       recover_leftovers(settings_, context, Deadline::in(settings_.settle_timeout), stop_);
   if (!recovered) {
@@ -68,6 +72,11 @@ Result<void> MachineRun::recover(const snapshot::StrategyContext& context) {
         .caused_by(std::move(recovered).error());
   }
   for (const std::string& line : *recovered)
+    observer_.note(line);
+  // Disks of two times are no machine that could be kept.
+  auto finished = finish_points(settings_, context.images, &*monitor_);
+  if (!finished) return std::move(finished).error();
+  for (const std::string& line : *finished)
     observer_.note(line);
   return {};
 }

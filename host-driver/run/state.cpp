@@ -2,6 +2,7 @@
 #include "run/state.h"
 
 #include "base/file.h"
+#include "point/store.h"
 #include "repository/paths.h"
 
 namespace holdfast::host::run {
@@ -20,7 +21,10 @@ Result<repository::Lock> lock_machine(const config::Settings& settings) {
   auto lock = repository::Lock::acquire(settings.state_directory + "/" + settings.vm + ".lock",
                                         "'" + settings.vm + "'");
   // Of a run that was killed while it wrote: nobody else does now.
-  if (lock) base::discard_unfinished(journal_path(settings));
+  if (lock) {
+    base::discard_unfinished(journal_path(settings));
+    point::Store(settings.state_directory, settings.vm).discard_unfinished();
+  }
   return lock;
 }
 

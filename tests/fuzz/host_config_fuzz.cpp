@@ -51,7 +51,7 @@ void check_settings(const config::Settings& settings) {
   require(settings.agent_timeout >= 100ms && settings.agent_timeout <= 1h, "agent-timeout");
   require(settings.parallel >= 1 && settings.parallel <= 64, "parallel");
   require(settings.overlay_reserve >= 0 && settings.overlay_reserve <= 100, "overlay-reserve");
-  require(settings.keep_last >= 0 && settings.keep_last <= 100000, "keep-last");
+  require(settings.keep.last >= 0 && settings.keep.last <= 100000, "keep-last");
   for (const std::string* level : {&settings.require, &settings.prefer})
     require(*level == "crash" || *level == "filesystem" || *level == "application", "a level");
 }

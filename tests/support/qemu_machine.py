@@ -70,11 +70,12 @@ class Monitor:
 
 
 class Machine:
-    """Two disks: 'data' raw, given with -drive; 'sys' qcow2 on a backing file, with -blockdev.
+    """Two disks: 'data' raw (or DATA), given with -drive; 'sys' qcow2 on a backing file, with -blockdev.
 
     A write that the host refuses fails (werror): a full disk does not stop the machine."""
 
     DISKS = {"data": "d0", "sys": "sys"}  # their devices
+    DATA = "raw"
 
     def __init__(self, directory, size=64 * MIB, extra=()):
         self.directory = directory
@@ -82,7 +83,7 @@ class Machine:
         self.extra = list(extra)
         self.data_device = ["-device", "virtio-blk-pci,drive=data,id=d0,werror=report"]
         self.wrapper = ()  # words before QEMU's own: programs that exec it
-        self.images = {"data": (os.path.join(directory, "data.raw"), "raw"),
+        self.images = {"data": (os.path.join(directory, "data." + self.DATA), self.DATA),
                        "sys": (os.path.join(directory, "sys.qcow2"), "qcow2")}
         self.qmp = os.path.join(directory, "qmp.sock")
         self.process = None
@@ -92,7 +93,7 @@ class Machine:
         self._disks = {}
         self._writing = threading.Lock()
         self.golden = os.path.join(directory, "golden.qcow2")
-        for path, kind, below in ((self.images["data"][0], "raw", ()),
+        for path, kind, below in ((*self.images["data"], ()),
                                   (self.golden, "qcow2", ()),
                                   (self.images["sys"][0], "qcow2",
                                    ("-b", self.golden, "-F", "qcow2"))):
@@ -103,12 +104,12 @@ class Machine:
 
     def start(self):
         own, qtest = (os.path.join(self.directory, name) for name in ("own.sock", "qtest.sock"))
-        raw, qcow2 = self.images["data"][0], self.images["sys"][0]
+        (data, kind), qcow2 = self.images["data"], self.images["sys"][0]
         self.log = open(os.path.join(self.directory, "qemu.log"), "ab")
         self.process = subprocess.Popen(
             [*self.wrapper, PROGRAM, "-nodefaults", "-display", "none", "-S",
              "-machine", "pc,accel=tcg", "-m", "32",
-             "-drive", f"file={raw},format=raw,if=none,id=data,discard=unmap",
+             "-drive", f"file={data},format={kind},if=none,id=data,discard=unmap",
              *self.data_device,
              "-blockdev", json.dumps({"driver": "qcow2", "node-name": "sysnode", "discard": "unmap",
                                       "file": {"driver": "file", "filename": qcow2}}),

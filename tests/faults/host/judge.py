@@ -95,7 +95,7 @@ def leftovers(rig):
     found += [f"descriptor set {one}" for one in rig.machine.monitor.execute("query-fdsets")]
     found += [f"overlay {name}" for name in os.listdir(rig.path("overlays"))]
     found += [f"state {name}" for name in os.listdir(rig.state)
-              if not name.endswith(".lock") and name not in ("repositories", "outcomes")]
+              if not name.endswith(".lock") and name not in ("repositories", "outcomes", "points")]
     directory = f"{rig.path('keep/repository')}/web1"
     found += [f"unfinished {name}" for name in os.listdir(directory)
               if name.startswith(".") and name != ".lock"]

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+#include <iostream>
+#include <set>
+
+#include "base/duration.h"
+#include "base/text.h"
+#include "command/snapshot.h"
+#include "point/reality.h"
+#include "point/tree.h"
+#include "run/channel.h"
+#include "ui/table.h"
+
+namespace holdfast::host::command {
+
+using base::Deadline;
+using base::Json;
+using base::Result;
+using point::Branch;
+using point::ForeignSnapshot;
+using point::Point;
+
+namespace {
+
+struct Seen {
+  point::Points points;
+  point::Images images;
+  // Something of a listed machine that cannot be asked is no reason to list nothing.
+  std::vector<std::string> notes;
+};
+
+// The images that the machine has open now: others than ours may have made snapshots there.
+std::set<std::string> open_images(const config::Settings& settings, Seen& seen,
+                                  Environment& environment) {
+  std::set<std::string> paths;
+  if (settings.qmp.empty()) return paths;
+  auto monitor = run::monitor_if_running(settings, environment.stop);
+  if (!monitor) {
+    seen.notes.push_back(monitor.error().one_line());
+    return paths;
+  }
+  if (!*monitor) return paths;
+  const auto graph = run::read_graph(settings, **monitor);
+  if (!graph) {
+    seen.notes.push_back(graph.error().one_line());
+    return paths;
+  }
+  return run::open_images_of(*graph);
+}
+
+Result<Seen> look(const config::Settings& settings, Environment& environment) {
+  Seen seen;
+  auto points = run::points_of(settings).load();
+  if (!points) return std::move(points).error();
+  seen.points = std::move(*points);
+  const std::set<std::string> others = open_images(settings, seen, environment);
+  image::QemuImg images(environment.processes, settings.qemu_img);
+  seen.images =
+      point::look_at_images(seen.points, others, images, Deadline::in(settings.settle_timeout));
+  return seen;
+}
+
+// "kept", or what else there is to say in a word.
+std::string state_of(const Point& point, const std::vector<std::string>& problems) {
+  if (point.state != point::State::kKept) return "unfinished";
+  if (problems.empty()) return "kept";
+  return problems.size() == point.disks.size() ? "missing" : "incomplete";
+}
+
+std::string time_of(const ForeignSnapshot& snapshot) {
+  return base::format_time(base::WallTime(std::chrono::seconds(snapshot.time)));
+}
+
+Json as_json(const std::string& vm, const Seen& seen) {
+  Json list = Json::array();
+  for (const Branch& branch : point::as_tree(seen.points)) {
+    const auto problems = point::problems_of(*branch.point, seen.images);
+    Json one = point::to_json(*branch.point);
+    one["state"] = state_of(*branch.point, problems);
+    one["depth"] = branch.depth;
+    one["current"] = branch.point->id == seen.points.current;
+    one["problems"] = problems;
+    list.push_back(std::move(one));
+  }
+  Json foreign = Json::array();
+  for (const ForeignSnapshot& snapshot : point::foreign_in(seen.points, seen.images)) {
+    foreign.push_back({{"name", base::printable(snapshot.name)},
+                       {"time", time_of(snapshot)},
+                       {"memory", snapshot.has_memory},
+                       {"images", snapshot.paths}});
+  }
+  return {{"vm", vm}, {"points", std::move(list)}, {"foreign", std::move(foreign)}};
+}
+
+void print(const Seen& seen) {
+  std::vector<ui::Row> rows{{"POINT", "TIME", "LEVEL", "METHOD", "DISKS", "STATE", "LABEL"}};
+  for (const Branch& branch : point::as_tree(seen.points)) {
+    const Point& point = *branch.point;
+    const bool current = point.id == seen.points.current;
+    rows.push_back({std::string(2 * branch.depth, ' ') + (current ? "* " : "  ") + point.id,
+                    point.time, std::string(repository::name_of(point.level)), point.method,
+                    std::to_string(point.disks.size()),
+                    state_of(point, point::problems_of(point, seen.images)), point.label});
+  }
+  for (const ForeignSnapshot& snapshot : point::foreign_in(seen.points, seen.images)) {
+    rows.push_back({"  " + base::printable(snapshot.name, 64), time_of(snapshot), "-", "foreign",
+                    std::to_string(snapshot.paths.size()), "-",
+                    snapshot.has_memory ? "with memory" : ""});
+  }
+  std::cout << ui::format_table(rows);
+}
+
+}  // namespace
+
+Result<int> snapshot_list(const Invocation& invocation, Environment& environment) {
+  const auto settings = snapshot_settings(invocation, Needs::kNothing);
+  if (!settings) return settings.error();
+  const auto seen = look(*settings, environment);
+  if (!seen) return seen.error();
+  if (invocation.json) {
+    std::cout << base::to_document(as_json(settings->vm, *seen));
+  } else {
+    print(*seen);
+  }
+  if (!invocation.quiet) {
+    for (const std::string& note : seen->notes)
+      say(settings->vm + ": " + note + ", continuing: what others have made may be missing here");
+  }
+  int status = 0;
+  if (seen->points.unfinished()) {
+    complain(base::Error(base::ErrorCode::kBusy,
+                         settings->vm + ": something is unfinished, or at work just now")
+                 .with_hint("holdfast recover " + settings->vm));
+    status = 1;
+  }
+  for (const Point& point : seen->points.points) {
+    if (point.state != point::State::kKept) continue;
+    for (const std::string& problem : point::problems_of(point, seen->images)) {
+      complain({base::ErrorCode::kCorrupt, settings->vm + "/" + point.id + ": " + problem});
+      status = 1;
+    }
+  }
+  return status;
+}
+
+}  // namespace holdfast::host::command

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+//
+// The restore points of one machine: states of its disks that are kept where the disks are, as
+// opposed to backups. They form a tree, since a machine that was reverted goes on from there.
+//
+// Threads: plain values. Errors: kProtocol, kTooLarge, kUnsupported for a document that is none.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json_codec.h"
+#include "base/result.h"
+#include "image/source.h"
+#include "repository/level.h"
+
+namespace holdfast::host::point {
+
+struct PointDisk {
+  std::string name;
+  // The images as they were then; the first holds the state of it.
+  std::vector<image::Layer> chain;
+  std::uint64_t virtual_size = 0;
+};
+
+// What is half done is finished or undone by whoever comes next.
+enum class State {
+  kTaking,    // may be on some of the disks
+  kKept,      // on all of them
+  kRemoving,  // may still be on some of them
+};
+
+struct Point {
+  std::string id;     // as a backup's
+  std::string label;  // one printable line; empty: none
+  std::string method;
+  std::string parent;  // the one that the machine stood on; empty: none
+  std::string time;
+  State state = State::kTaking;
+  repository::Level level = repository::Level::kCrash;
+  // As in a manifest: "evidence" and "window".
+  base::Json evidence = base::Json::object();
+  std::vector<PointDisk> disks;
+};
+
+// All disks back to a point: begun, and not known to be done.
+struct Revert {
+  enum class Phase {
+    kSaving,    // what was there is being kept as `saved`; the disks are untouched
+    kApplying,  // disks may be changed
+  };
+  std::string to;
+  std::string saved;  // empty: nothing is to be saved
+  Phase phase = Phase::kSaving;
+};
+
+struct Points {
+  // On which the machine stands now: the one taken last, or reverted to since; empty: on none.
+  std::string current;
+  std::optional<Revert> revert;
+  // In the order in which they were taken: a parent stands before those that stand on it.
+  std::vector<Point> points;
+
+  [[nodiscard]] Point* find(std::string_view id);
+  [[nodiscard]] const Point* find(std::string_view id) const;
+  // Is something half done?
+  [[nodiscard]] bool unfinished() const;
+};
+
+inline constexpr std::size_t kMostPoints = 1000;
+inline constexpr std::size_t kLongestLabel = 200;
+
+// Of the internal snapshots that make a point.
+inline constexpr std::string_view kNamePrefix = "holdfast-";
+[[nodiscard]] std::string snapshot_name(std::string_view id);
+
+[[nodiscard]] std::string_view name_of(State state);
+
+[[nodiscard]] base::Json to_json(const Point& point);
+[[nodiscard]] base::Json to_json(const Points& points);
+[[nodiscard]] base::Result<Points> parse_points(std::string_view text);
+
+}  // namespace holdfast::host::point

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+#include "point/reality.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace holdfast::host::point {
+
+using base::Deadline;
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+
+namespace {
+
+std::string in_quotes(const std::string& text) {
+  return "'" + base::printable(text) + "'";
+}
+
+bool is_same_file(const std::string& one, const std::string& other) {
+  struct stat first {};
+  struct stat second {};
+  return ::stat(one.c_str(), &first) == 0 && ::stat(other.c_str(), &second) == 0 &&
+         first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
+}  // namespace
+
+Images look_at_images(const Points& points, const std::set<std::string>& others,
+                      image::QemuImg& images, Deadline deadline) {
+  std::set<std::string> paths = others;
+  for (const Point& point : points.points) {
+    for (const PointDisk& disk : point.disks)
+      paths.insert(disk.chain.front().path);
+  }
+  Images found;
+  for (const std::string& path : paths)
+    found.emplace(path, images.info(path, "qcow2", image::QemuImg::Use::kShared, deadline));
+  return found;
+}
+
+std::optional<std::string> problem_of(const PointDisk& disk, std::string_view id,
+                                      const Images& images) {
+  const std::string& path = disk.chain.front().path;
+  const auto found = images.find(path);
+  if (found == images.end()) return "disk '" + disk.name + "': its image was not looked at";
+  if (!found->second) {
+    return "disk '" + disk.name + "': unable to look at " + in_quotes(path) + ": " +
+           found->second.error().text();
+  }
+  if (found->second->snapshot(snapshot_name(id)) != nullptr) return std::nullopt;
+  return "disk '" + disk.name + "': " + in_quotes(path) + " has it no more";
+}
+
+std::vector<std::string> problems_of(const Point& point, const Images& images) {
+  std::vector<std::string> problems;
+  for (const PointDisk& disk : point.disks) {
+    if (auto problem = problem_of(disk, point.id, images); problem) {
+      problems.push_back(std::move(*problem));
+    }
+  }
+  return problems;
+}
+
+Result<void> check_chain(const PointDisk& disk, image::QemuImg& images, Deadline deadline) {
+  for (std::size_t i = 0; i < disk.chain.size(); ++i) {
+    const image::Layer& layer = disk.chain[i];
+    const bool is_last = i + 1 == disk.chain.size();
+    if (layer.format != "qcow2") continue;
+    const auto info = images.info(layer.path, layer.format, image::QemuImg::Use::kShared, deadline);
+    if (!info) return info.error();
+    const std::string& below = info->backing_file;
+    if (is_last ? below.empty() : is_same_file(below, disk.chain[i + 1].path)) continue;
+    return Error(ErrorCode::kRefused,
+                 "what " + in_quotes(layer.path) +
+                     " stands on is not what it was when the point was "
+                     "taken: " +
+                     (below.empty() ? "nothing" : in_quotes(below)) + ", and it was " +
+                     (is_last ? "nothing" : in_quotes(disk.chain[i + 1].path)));
+  }
+  return {};
+}
+
+std::vector<ForeignSnapshot> foreign_in(const Points& points, const Images& images) {
+  std::map<std::string, ForeignSnapshot> foreign;
+  for (const auto& [path, info] : images) {
+    if (!info) continue;
+    for (const image::ImageSnapshot& snapshot : info->snapshots) {
+      const bool ours =
+          std::any_of(points.points.begin(), points.points.end(),
+                      [&](const Point& point) { return snapshot_name(point.id) == snapshot.name; });
+      if (ours) continue;
+      ForeignSnapshot& one = foreign[snapshot.name];
+      one.name = snapshot.name;
+      one.paths.push_back(path);
+      one.time = std::max(one.time, snapshot.time);
+      one.has_memory = one.has_memory || snapshot.memory > 0;
+    }
+  }
+  std::vector<ForeignSnapshot> list;
+  list.reserve(foreign.size());
+  for (auto& [name, one] : foreign)
+    list.push_back(std::move(one));
+  return list;
+}
+
+}  // namespace holdfast::host::point

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+#include "run/point_run.h"
+
+#include "base/duration.h"
+#include "base/text.h"
+#include "repository/paths.h"
+#include "run/channel.h"
+#include "run/evidence_json.h"
+#include "run/points.h"
+#include "snapshot/internal/internal_instant.h"
+
+namespace holdfast::host::run {
+
+using base::Deadline;
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+using point::Point;
+using point::State;
+
+namespace {
+
+// What was read of a disk, as far as a point needs it.
+point::PointDisk point_disk(const qmp::Disk& disk) {
+  point::PointDisk kept{disk.name, {}, disk.virtual_size};
+  for (const qmp::ImageLayer& layer : disk.chain)
+    kept.chain.push_back({layer.path, layer.format});
+  return kept;
+}
+
+}  // namespace
+
+PointRun::PointRun(const config::Settings& settings, std::string label, image::QemuImg& images,
+                   Observer& observer, std::stop_token stop)
+    : settings_(settings),
+      label_(std::move(label)),
+      images_(images),
+      observer_(observer),
+      stop_(std::move(stop)),
+      machine_(settings, observer, stop_),
+      store_(points_of(settings)) {}
+
+Result<Point> PointRun::run() {
+  observer_.step("preflight");
+  if (auto ready = make_ready(); !ready) return std::move(ready).error();
+  if (auto taken = take(); !taken) return undo(std::move(taken).error());
+  Point& point = points_.points.back();
+  point.level = machine_.verdict().level;
+  point.evidence = {{"evidence", evidence_json(machine_.evidence(), machine_.verdict())},
+                    {"window", window_json(machine_.evidence().window)}};
+  point.state = State::kKept;
+  points_.current = point.id;
+  if (auto saved = store_.save(points_); !saved) return undo(std::move(saved).error());
+  return point;
+}
+
+Result<void> PointRun::make_ready() {
+  if (is_by_libvirt(settings_)) {
+    return Error(ErrorCode::kUnsupported, "restore points of a machine of libvirt's are libvirt's")
+        .with_hint("virsh snapshot-create-as; 'holdfast backup' does work through libvirt");
+  }
+  if (auto locked = machine_.lock(); !locked) return locked;
+  if (auto connected = machine_.connect(); !connected) return connected;
+  const auto id = repository::make_backup_id(std::chrono::system_clock::now());
+  if (!id) return id.error();
+  auto recovered = machine_.recover({.monitor = machine_.monitor(),
+                                     .images = images_,
+                                     .journal = machine_.journal(),
+                                     .vm = settings_.vm,
+                                     .run = id->substr(id->size() - 8),
+                                     .overlay_directory = settings_.overlay_directory,
+                                     .overlay_reserve = settings_.overlay_reserve,
+                                     .tag = {},
+                                     .backup_id = {}});
+  if (!recovered) return recovered;
+  if (auto looked = machine_.look_at_disks(); !looked) return looked;
+  return add_point(*id);
+}
+
+// Everything that can fail without a change fails before the store knows of the point.
+Result<void> PointRun::add_point(const std::string& id) {
+  auto points = store_.load();
+  if (!points) return std::move(points).error();
+  points_ = std::move(*points);
+  if (points_.points.size() >= point::kMostPoints) {
+    return Error(ErrorCode::kTooLarge, "'" + settings_.vm + "' has " +
+                                           std::to_string(points_.points.size()) +
+                                           " restore points, and no more are kept")
+        .with_hint("holdfast snapshot prune " + settings_.vm);
+  }
+  Point point{.id = id,
+              .label = label_,
+              .method = std::string(snapshot::InternalInstant::kName),
+              .parent = points_.current,
+              .time = base::format_time(std::chrono::system_clock::now()),
+              .disks = {}};
+  for (const qmp::Disk& disk : machine_.graph().disks)
+    point.disks.push_back(point_disk(disk));
+  points_.points.push_back(std::move(point));
+  return {};
+}
+
+Result<void> PointRun::take() {
+  snapshot::InternalInstant instant(machine_.monitor(),
+                                    point::snapshot_name(points_.points.back().id));
+  auto fit = instant.check(machine_.graph().disks, images_, settings_.overlay_reserve,
+                           Deadline::in(settings_.qmp_timeout));
+  if (!fit) return fit;
+  // The last write before the freeze: from here on the snapshots may be there.
+  if (auto saved = store_.save(points_); !saved) return saved;
+  if (auto taken = machine_.take_instant(instant); !taken) return taken;
+  if (auto read = machine_.read_record(); !read) return read;
+  return machine_.judge();
+}
+
+Error PointRun::undo(Error error) {
+  observer_.step("undo");
+  auto undone = finish_points(settings_, images_, &machine_.monitor());
+  if (!undone) return std::move(error).also(std::move(undone).error());
+  return error;
+}
+
+}  // namespace holdfast::host::run

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT
+#include "run/points.h"
+
+#include <algorithm>
+
+#include "base/duration.h"
+#include "base/text.h"
+#include "point/reality.h"
+#include "point/tree.h"
+#include "repository/paths.h"
+#include "run/channel.h"
+#include "run/state.h"
+#include "snapshot/journal.h"
+
+namespace holdfast::host::run {
+
+using base::Deadline;
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+using point::Point;
+using point::Revert;
+using point::snapshot_name;
+using point::State;
+using snapshot::InternalImages;
+
+namespace {
+
+Result<InternalImages> images_of(const config::Settings& settings, image::QemuImg& images,
+                                 qmp::Client* monitor) {
+  if (monitor == nullptr) return InternalImages(images, settings.settle_timeout);
+  const auto graph = read_graph(settings, *monitor);
+  if (!graph) return graph.error();
+  return InternalImages(images, settings.settle_timeout, *monitor, *graph);
+}
+
+Result<void> remove_snapshots(const Point& point, InternalImages& disks) {
+  for (const point::PointDisk& disk : point.disks) {
+    auto removed = disks.remove(disk.chain.front().path, snapshot_name(point.id));
+    if (!removed) return removed;
+  }
+  return {};
+}
+
+Result<void> apply_to_all(const Point& point, InternalImages& disks) {
+  for (const point::PointDisk& disk : point.disks) {
+    auto applied = disks.apply(disk.chain.front().path, snapshot_name(point.id));
+    if (!applied) return applied;
+  }
+  return {};
+}
+
+Error half_reverted(const config::Settings& settings, const std::string& to) {
+  return Error(ErrorCode::kRefused, "a revert of '" + settings.vm + "' to '" + to +
+                                        "' was interrupted, and the machine runs: its disks may "
+                                        "be of two times")
+      .with_hint("shut it down, then: holdfast recover " + settings.vm);
+}
+
+}  // namespace
+
+point::Store points_of(const config::Settings& settings) {
+  return {settings.state_directory, settings.vm};
+}
+
+Result<std::vector<std::string>> finish_points(const config::Settings& settings,
+                                               image::QemuImg& images, qmp::Client* monitor) {
+  std::vector<std::string> done;
+  const point::Store store = points_of(settings);
+  auto points = store.load();
+  if (!points) return std::move(points).error();
+  if (!points->unfinished()) return done;
+  const bool applying = points->revert && points->revert->phase == Revert::Phase::kApplying;
+  if (applying && monitor != nullptr) return half_reverted(settings, points->revert->to);
+  auto disks = images_of(settings, images, monitor);
+  if (!disks) return std::move(disks).error();
+  if (applying) {
+    const std::string to = points->revert->to;
+    if (auto applied = apply_to_all(*points->find(to), *disks); !applied) {
+      return base::wrap(std::move(applied).error(),
+                        "unable to finish the revert of '" + settings.vm + "' to '" + to + "'");
+    }
+    points->current = to;
+    done.push_back("finished the revert to '" + to + "'");
+  }
+  points->revert.reset();
+  std::vector<Point> unfinished;
+  std::copy_if(points->points.begin(), points->points.end(), std::back_inserter(unfinished),
+               [](const Point& point) { return point.state != State::kKept; });
+  for (const Point& point : unfinished) {
+    if (auto removed = remove_snapshots(point, *disks); !removed) {
+      return base::wrap(std::move(removed).error(),
+                        "unable to remove the unfinished restore point '" + point.id + "'");
+    }
+    point::take_out(*points, point.id);
+    done.push_back("removed the unfinished restore point '" + point.id + "'");
+  }
+  if (auto saved = store.save(*points); !saved) return std::move(saved).error();
+  return done;
+}
+
+std::set<std::string> open_images_of(const qmp::BlockGraph& graph) {
+  std::set<std::string> paths;
+  for (const qmp::Disk& disk : graph.disks) {
+    for (const qmp::ImageLayer& layer : disk.chain)
+      if (layer.format == "qcow2") paths.insert(layer.path);
+  }
+  return paths;
+}
+
+Result<std::optional<qmp::Client>> monitor_if_running(const config::Settings& settings,
+                                                      const std::stop_token& stop) {
+  auto monitor =
+      qmp::Client::connect(monitor_endpoint(settings), Deadline::in(settings.qmp_timeout), stop);
+  if (monitor) return std::optional<qmp::Client>(std::move(*monitor));
+  if (monitor.error().code() == ErrorCode::kUnreachable) return std::optional<qmp::Client>();
+  return std::move(monitor).error();
+}
+
+Points::Points(const config::Settings& settings, image::QemuImg& images, repository::Lock lock)
+    : settings_(settings), images_(images), lock_(std::move(lock)), store_(points_of(settings)) {}
+
+Result<std::unique_ptr<Points>> Points::open(const config::Settings& settings,
+                                             image::QemuImg& images, const std::stop_token& stop) {
+  auto lock = lock_machine(settings);
+  if (!lock) return std::move(lock).error();
+  std::unique_ptr<Points> points(new Points(settings, images, std::move(*lock)));
+  if (auto reached = points->reach(stop); !reached) return std::move(reached).error();
+  return points;
+}
+
+Result<void> Points::reach(const std::stop_token& stop) {
+  // Its overlays hold what the guest wrote last.
+  const auto leftover = snapshot::JournalFile(journal_path(settings_)).load();
+  if (!leftover) return leftover.error();
+  if (*leftover) {
+    return Error(ErrorCode::kBusy, "an interrupted run of '" + settings_.vm + "' is not cleared up")
+        .with_hint("holdfast recover " + settings_.vm);
+  }
+  auto monitor = monitor_if_running(settings_, stop);
+  if (!monitor) return std::move(monitor).error();
+  monitor_ = std::move(*monitor);
+  auto done = finish_points(settings_, images_, monitor_ ? &*monitor_ : nullptr);
+  if (!done) return std::move(done).error();
+  done_ = std::move(*done);
+  auto points = store_.load();
+  if (!points) return std::move(points).error();
+  points_ = std::move(*points);
+  if (!monitor_) {
+    disks_.emplace(images_, settings_.settle_timeout);
+    return {};
+  }
+  const auto graph = read_graph(settings_, *monitor_);
+  if (!graph) return graph.error();
+  open_images_ = open_images_of(*graph);
+  disks_.emplace(images_, settings_.settle_timeout, *monitor_, *graph);
+  return {};
+}
+
+Result<void> Points::remove(const std::string& id) {
+  Point& point = *points_.find(id);
+  point.state = State::kRemoving;
+  if (auto saved = save(); !saved) return saved;
+  if (auto removed = remove_snapshots(point, *disks_); !removed) return removed;
+  point::take_out(points_, id);
+  return save();
+}
+
+Result<void> Points::remove_foreign(const std::string& name,
+                                    const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    if (auto removed = disks_->remove(path, name); !removed) return removed;
+  }
+  return {};
+}
+
+Result<void> Points::check_revert(const Point& target) {
+  if (runs()) {
+    return Error(ErrorCode::kRefused,
+                 "'" + settings_.vm + "' runs: disks that it has open cannot be put back")
+        .with_hint("shut it down, revert, and start it again");
+  }
+  for (const point::PointDisk& disk : target.disks) {
+    auto same = point::check_chain(disk, images_, Deadline::in(settings_.settle_timeout));
+    if (!same) return base::wrap(std::move(same).error(), "disk '" + disk.name + "'");
+    auto good = disks_->check_apply(disk.chain.front().path, snapshot_name(target.id));
+    if (!good) return base::wrap(std::move(good).error(), "disk '" + disk.name + "'");
+  }
+  return {};
+}
+
+Result<void> Points::save_present(const Point& target) {
+  if (points_.points.size() >= point::kMostPoints) {
+    return Error(ErrorCode::kTooLarge, "there is no place for one more restore point")
+        .with_hint("holdfast snapshot prune " + settings_.vm + ", or --discard");
+  }
+  const auto now = std::chrono::system_clock::now();
+  auto id = repository::make_backup_id(now);
+  if (!id) return std::move(id).error();
+  Point present{.id = *id,
+                .label = "before the revert to " + target.id,
+                .method = target.method,
+                .parent = points_.current,
+                .time = base::format_time(now),
+                .disks = target.disks};
+  present.evidence["evidence"] = {{"reasons", {"the machine was off"}}};
+  points_.revert->saved = *id;
+  points_.points.push_back(std::move(present));
+  if (auto saved = save(); !saved) return saved;
+  for (const point::PointDisk& disk : points_.points.back().disks) {
+    auto made = disks_->create(disk.chain.front().path, snapshot_name(*id));
+    if (made) continue;
+    points_.revert.reset();
+    if (auto removed = remove(*id); !removed) {
+      return std::move(made).error().also(std::move(removed).error());
+    }
+    return made;
+  }
+  points_.points.back().state = State::kKept;
+  return {};
+}
+
+// Back to what was there, if that was kept.
+Error Points::after_failed_apply(Error error) {
+  const std::string saved = points_.revert->saved;
+  const auto undone = saved.empty() ? Result<void>(Error(ErrorCode::kRefused, "nothing was kept"))
+                                    : apply_to_all(*points_.find(saved), *disks_);
+  if (!undone) {
+    return base::wrap(std::move(error), "the revert is not done, and the disks may be of two times")
+        .with_hint("do not start the machine; to try again: holdfast recover " + settings_.vm);
+  }
+  points_.revert.reset();
+  if (auto removed = remove(saved); !removed) {
+    return std::move(error).also(std::move(removed).error());
+  }
+  return base::wrap(std::move(error), "the revert is not done, and the disks are as they were");
+}
+
+Result<std::string> Points::revert(const std::string& id, bool discard) {
+  const Point target = *points_.find(id);
+  if (auto good = check_revert(target); !good) return std::move(good).error();
+  points_.revert = Revert{id, {}, Revert::Phase::kSaving};
+  if (!discard) {
+    if (auto saved = save_present(target); !saved) return std::move(saved).error();
+  }
+  const std::string kept = points_.revert->saved;
+  points_.revert->phase = Revert::Phase::kApplying;
+  if (auto saved = save(); !saved) return std::move(saved).error();
+  if (auto applied = apply_to_all(target, *disks_); !applied) {
+    return after_failed_apply(std::move(applied).error());
+  }
+  points_.current = id;
+  points_.revert.reset();
+  if (auto saved = save(); !saved) return std::move(saved).error();
+  return kept;
+}
+
+}  // namespace holdfast::host::run
