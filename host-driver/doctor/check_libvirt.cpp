@@ -10,6 +10,7 @@
 #include "libvirt/checkpoints.h"
 #include "libvirt/domain.h"
 #include "run/channel.h"
+#include "snapshot/commit_end.h"
 
 namespace holdfast::host::doctor {
 
@@ -132,6 +133,10 @@ Findings check_libvirt(Patient& patient) {
                         "the method 'backup' cannot be used with " + base::printable(remote) +
                             ": QEMU would write the copies there",
                         "run holdfast there, or set method = overlay"});
+  }
+  if (settings.method == "overlay") {
+    const auto survives = snapshot::check_commit_end(bridge->version(), graph->disks);
+    if (!survives) findings.push_back(problem("disks", "commit", survives.error(), ""));
   }
   look_at_increments(settings, *graph, findings);
   look_at_definition(patient, *bridge, findings);

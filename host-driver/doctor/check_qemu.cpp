@@ -8,6 +8,7 @@
 #include "qmp/jobs.h"
 #include "qmp/schema.h"
 #include "run/channel.h"
+#include "snapshot/commit_end.h"
 
 namespace holdfast::host::doctor {
 
@@ -124,6 +125,10 @@ Findings check_qemu(Patient& patient) {
   look_at_definition(patient, *monitor, findings);
   auto graph = qmp::read_block_graph(*monitor, deadline());
   if (graph) {
+    if (settings.method == "overlay") {
+      const auto survives = snapshot::check_commit_end(*monitor, graph->disks, deadline());
+      if (!survives) findings.push_back(problem("disks", "commit", survives.error(), ""));
+    }
     patient.disks = std::move(*graph);
   } else {
     findings.push_back(problem("disks", "unusable-disk", graph.error(),

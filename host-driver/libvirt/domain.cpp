@@ -32,6 +32,8 @@ Result<DomainDisk> parse_disk(const Json& entry) {
   disk.cache = text_of(entry, "cache");
   disk.job = text_of(entry, "job");
   disk.job_ready = base::bool_member(entry, "job_ready").value_or(false);
+  disk.bus = text_of(entry, "bus");
+  disk.ioeventfd = base::bool_member(entry, "ioeventfd").value_or(false);
   const auto size = base::integer_member(entry, "size");
   if (size && *size > 0) disk.size = static_cast<std::uint64_t>(*size);
   const auto chain = base::array_member(entry, "chain");
@@ -152,6 +154,8 @@ Result<qmp::BlockGraph> block_graph_of(const DomainDisks& disks) {
     disk.actual_size = allocated(from.chain);
     disk.cache_direct = from.cache == "none" || from.cache == "directsync";
     disk.cache_no_flush = from.cache == "unsafe";
+    disk.bus = from.bus;
+    disk.ioeventfd = from.ioeventfd;
     graph.disks.push_back(std::move(disk));
   }
   return graph;

@@ -27,6 +27,8 @@ struct DomainDisk {
   std::string cache;
   std::string job;  // "active-commit", …, or empty
   bool job_ready = false;
+  std::string bus;         // "virtio", "ide", "scsi"
+  bool ioeventfd = false;  // of it, or of its controller; virtio's alone have one
   std::uint64_t size = 0;
 
   // The image that the guest writes to; empty if it is not known.

@@ -10,6 +10,7 @@
 #include "image/source.h"
 #include "libvirt/domain.h"
 #include "libvirt/overlay_settler.h"
+#include "snapshot/commit_end.h"
 
 namespace holdfast::host::libvirt {
 
@@ -53,6 +54,8 @@ Result<std::vector<snapshot::DiskPlan>> OverlayStrategy::check(const qmp::BlockG
     others_.push_back(device.name);
   if (auto reached = check_reach(); !reached) return std::move(reached).error();
   if (auto good = snapshot::check_overlays(place(), disks_); !good) return std::move(good).error();
+  auto survives = snapshot::check_commit_end(context().monitor.version(), disks_);
+  if (!survives) return std::move(survives).error();
   snapshot::DiskPlan full;
   full.full_because = parent.problem.empty()
                           ? "through libvirt, increments are made with method = backup alone"

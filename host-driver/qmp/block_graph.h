@@ -46,6 +46,10 @@ struct Disk {
   std::uint64_t actual_size = 0;  // of the whole chain
   bool cache_direct = false;
   bool cache_no_flush = false;
+  // Through libvirt alone, which does not show QEMU's devices: "ide", "virtio"; and whether it is a
+  // virtio device with an ioeventfd.
+  std::string bus;
+  bool ioeventfd = false;
   std::vector<Bitmap> bitmaps;
 };
 

@@ -51,6 +51,7 @@ Result<void> make_file_like(const std::string& path, const std::string& base_pat
 
 Result<void> check_room(const OverlayPlace& place, const std::vector<qmp::Disk>& disks) {
   std::vector<Wanted> wanted;
+  wanted.reserve(disks.size());
   for (const qmp::Disk& disk : disks) {
     wanted.push_back({directory_of(overlay_path(place, disk)),
                       disk.virtual_size / 100 * static_cast<std::uint64_t>(place.reserve)});

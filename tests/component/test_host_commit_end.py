@@ -39,6 +39,8 @@ class CommitEnd(HostCase):
                                  "die when an overlay is committed into a raw image while the "
                                  f"guest writes through '{name}'.*'method = backup'")
                 self.assertEqual(self.agent.count("guest-fsfreeze-freeze"), 0)
+                self.assertIn(line.split(": QEMU")[0].removeprefix("holdfast: "),
+                              self.run_host("doctor", VM).stdout)
                 self.assert_nothing_left()
         self.back_up(method="backup")
 

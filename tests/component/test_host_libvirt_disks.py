@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import subprocess
+from xml.sax.saxutils import quoteattr
 
 from host_case import MIB, VM
 from lab import testing
@@ -99,6 +100,29 @@ class Disks(BackupCase):
         self.assertIn("its image is another file", self.kinds(manifest)["vdc"])
         self.assertIn("disk 'vdc' is copied in full: its image is another file", said)
         self.assertIsNone(self.kinds(manifest)["vdb"])
+
+    def test_an_overlay_may_not_be_put_where_its_commit_may_kill_the_machine(self):
+        """As without libvirt, see test_host_commit_end.py."""
+        path = os.path.join(self.machine.directory, "vdc.raw")
+        definition = os.path.join(self.machine.directory, "vdc.xml")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "raw", path, str(16 * MIB)], check=True)
+        with open(definition, "w", encoding="utf-8") as file:
+            file.write(f"<disk type='file' device='disk'><source file={quoteattr(path)}/>"
+                       "<driver name='qemu' type='raw' ioeventfd='off'/>"
+                       "<target dev='vdc' bus='virtio'/></disk>")
+        self.daemon.virsh("attach-device", VM, definition, "--persistent")
+        self.machine.images["vdc"] = (path, "raw")
+        version = self.machine.monitor.execute("query-version")["qemu"]
+        if (version["major"], version["minor"]) < (8, 2):
+            frozen = self.agent.count("guest-fsfreeze-freeze")
+            line = self.failing(self.run_host("backup", VM, method="overlay"))
+            self.assertRegex(line, "unable to put an overlay on disk 'vdc': QEMU [0-9.]+ may die .*"
+                             "writes through 'virtio'.*'method = backup'")
+            self.assertEqual(self.agent.count("guest-fsfreeze-freeze"), frozen)
+            self.assertIn("unable to put an overlay on disk 'vdc'",
+                          self.run_host("doctor", VM, method="overlay").stdout)
+            self.assert_nothing_left()
+        self.back_up_telling()
 
     def test_one_that_grows_is_copied_in_full_once(self):
         self.attach("vdc")

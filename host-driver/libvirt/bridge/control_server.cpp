@@ -53,9 +53,11 @@ Json disk_json(const XmlDisk& disk) {
   Json chain = Json::array();
   for (const XmlLayer& layer : disk.chain)
     chain.push_back({{"path", layer.path}, {"format", layer.format}});
-  return {{"target", disk.target},   {"alias", disk.alias},        {"skip", disk.skip},
-          {"problem", disk.problem}, {"chain", std::move(chain)},  {"cache", disk.cache},
-          {"job", disk.job},         {"job_ready", disk.job_ready}};
+  return {{"target", disk.target},     {"alias", disk.alias},
+          {"skip", disk.skip},         {"problem", disk.problem},
+          {"chain", std::move(chain)}, {"cache", disk.cache},
+          {"job", disk.job},           {"job_ready", disk.job_ready},
+          {"bus", disk.bus},           {"ioeventfd", disk.ioeventfd}};
 }
 
 }  // namespace

@@ -68,8 +68,26 @@ std::string reason_to_skip(const xmlNode* node) {
   return {};
 }
 
+// On by default where there is one; of SCSI disks the controller has it.
+bool has_ioeventfd(const xmlNode* disk, const std::string& bus) {
+  const auto not_off = [](const xmlNode* device) {
+    return attribute_of(child_of(device, "driver"), "ioeventfd") != "off";
+  };
+  if (bus == "virtio") return not_off(disk);
+  if (bus != "scsi") return false;
+  const std::string index = attribute_of(child_of(disk, "address"), "controller");
+  for (const xmlNode* node = disk->parent->children; node != nullptr; node = node->next) {
+    if (!is_element(node, "controller") || attribute_of(node, "type") != "scsi") continue;
+    if (attribute_of(node, "index") != index) continue;
+    return attribute_of(node, "model").starts_with("virtio") && not_off(node);
+  }
+  return false;
+}
+
 XmlDisk read_disk(const xmlNode* node) {
   XmlDisk disk;
+  disk.bus = attribute_of(child_of(node, "target"), "bus");
+  disk.ioeventfd = has_ioeventfd(node, disk.bus);
   disk.target = attribute_of(child_of(node, "target"), "dev");
   disk.alias = attribute_of(child_of(node, "alias"), "name");
   disk.cache = attribute_of(child_of(node, "driver"), "cache");

@@ -34,6 +34,10 @@ struct XmlDisk {
   // The job that copies between its images: "active-commit", "copy"; empty if there is none.
   std::string job;
   bool job_ready = false;
+  std::string bus;  // "virtio", "ide", "scsi"
+  // QEMU is told of new requests by an eventfd, as it is of virtio's by default, and looks at none
+  // while the disk is drained.
+  bool ioeventfd = false;
 };
 
 struct XmlTpm {

@@ -3,8 +3,8 @@
 
 #include "image/source.h"
 #include "snapshot/bitmaps.h"
+#include "snapshot/commit_end.h"
 #include "snapshot/names.h"
-#include "snapshot/overlay/commit_end.h"
 #include "snapshot/overlay/overlay_settler.h"
 #include "snapshot/overlay_files.h"
 

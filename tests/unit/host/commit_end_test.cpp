@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "snapshot/overlay/commit_end.h"
+#include "snapshot/commit_end.h"
 
 #include <gtest/gtest.h>
 

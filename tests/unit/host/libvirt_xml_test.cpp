@@ -83,6 +83,38 @@ TEST(DomainXml, LeavesOutWhatIsNoDiskOfTheMachine) {
   EXPECT_EQ(only_disk(domain_with(disk("<driver type='raw'/>"))).skip, "empty");
 }
 
+TEST(DomainXml, SeesWhichDevicesHaveAnIoeventfd) {
+  struct Case {
+    std::string bus;
+    std::string driver;
+    std::string controllers;
+    bool ioeventfd;
+  };
+  const std::string scsi = "<address type='drive' controller='1' bus='0'/>";
+  const auto controller = [](const std::string& index, const std::string& model,
+                             const std::string& driver = "") {
+    return "<controller type='scsi' index='" + index + "' model='" + model + "'>" + driver +
+           "</controller>";
+  };
+  for (const Case& c :
+       {Case{"virtio", "", "", true}, Case{"virtio", "ioeventfd='on'", "", true},
+        Case{"virtio", "ioeventfd='off'", "", false}, Case{"ide", "", "", false},
+        Case{"sata", "ioeventfd='on'", "", false}, Case{"usb", "", "", false},
+        Case{"scsi", "", controller("0", "lsilogic") + controller("1", "virtio-scsi"), true},
+        Case{"scsi", "", controller("0", "virtio-scsi") + controller("1", "lsilogic"), false},
+        Case{"scsi", "", controller("1", "virtio-transitional"), true},
+        Case{"scsi", "", controller("1", "virtio-scsi", "<driver ioeventfd='off'/>"), false},
+        Case{"scsi", "", controller("1", "virtio-scsi", "<driver queues='2'/>"), true},
+        Case{"scsi", "", "", false}}) {
+    const XmlDisk found = only_disk(domain_with(
+        c.controllers + "<disk type='file' device='disk'><driver name='qemu' type='raw' " +
+        c.driver + "/><source file='/i/a'/><target dev='sda' bus='" + c.bus + "'/>" + scsi +
+        "</disk>"));
+    EXPECT_EQ(found.bus, c.bus);
+    EXPECT_EQ(found.ioeventfd, c.ioeventfd) << c.bus << " " << c.driver << " " << c.controllers;
+  }
+}
+
 TEST(DomainXml, SeesJobsVariablesAndTpm) {
   const std::string mirror =
       std::string(kChain) + "<mirror type='file' job='active-commit' ready='yes'/>";

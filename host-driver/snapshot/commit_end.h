@@ -25,8 +25,13 @@ namespace holdfast::host::snapshot {
 // "7.2.22"; a version that says nothing counts as one that is safe.
 [[nodiscard]] bool dies_at_commit_end(std::string_view version);
 
+// Of a machine whose devices QEMU's own monitor shows.
 [[nodiscard]] base::Result<void> check_commit_end(qmp::Client& monitor,
                                                   const std::vector<qmp::Disk>& disks,
                                                   base::Deadline deadline);
+
+// Of one of libvirt's, whose definition has said it already.
+[[nodiscard]] base::Result<void> check_commit_end(std::string_view version,
+                                                  const std::vector<qmp::Disk>& disks);
 
 }  // namespace holdfast::host::snapshot

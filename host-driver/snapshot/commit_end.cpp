@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "snapshot/overlay/commit_end.h"
+#include "snapshot/commit_end.h"
 
 #include <charconv>
 #include <string>
@@ -54,6 +54,18 @@ std::string controller_of(const std::string& bus) {
   return slash == std::string::npos ? std::string() : bus.substr(0, slash);
 }
 
+// `device` is what the administrator knows it by.
+Error commit_end_danger(const qmp::Disk& disk, std::string_view device, std::string_view version) {
+  return Error(ErrorCode::kUnsupported,
+               "unable to put an overlay on disk '" + disk.name + "': QEMU " +
+                   base::printable(version, 40) +
+                   " may die when an overlay is committed into a raw image while the guest "
+                   "writes through '" +
+                   base::printable(device, 100) + "'")
+      .with_hint("'method = backup' does without; so do virtio disks, qcow2 images and QEMU " +
+                 std::to_string(kSafeMajor) + "." + std::to_string(kSafeMinor));
+}
+
 }  // namespace
 
 bool dies_at_commit_end(std::string_view version) {
@@ -77,14 +89,16 @@ Result<void> check_commit_end(qmp::Client& monitor, const std::vector<qmp::Disk>
     if (devices.has_ioeventfd(disk.qdev)) continue;
     if (devices.has_ioeventfd(controller_of(devices.text(disk.qdev, "parent_bus")))) continue;
     const std::string type = devices.text(disk.qdev, "type");
-    return Error(ErrorCode::kUnsupported,
-                 "unable to put an overlay on disk '" + disk.name + "': QEMU " +
-                     base::printable(monitor.version(), 40) +
-                     " may die when an overlay is committed into a raw image while the guest "
-                     "writes through '" +
-                     base::printable(type.empty() ? disk.qdev : type, 100) + "'")
-        .with_hint("'method = backup' does without; so do virtio disks, qcow2 images and QEMU " +
-                   std::to_string(kSafeMajor) + "." + std::to_string(kSafeMinor));
+    return commit_end_danger(disk, type.empty() ? disk.qdev : type, monitor.version());
+  }
+  return {};
+}
+
+Result<void> check_commit_end(std::string_view version, const std::vector<qmp::Disk>& disks) {
+  if (!dies_at_commit_end(version)) return {};
+  for (const qmp::Disk& disk : disks) {
+    if (disk.chain.front().format != "raw" || disk.ioeventfd) continue;
+    return commit_end_danger(disk, disk.bus, version);
   }
   return {};
 }
