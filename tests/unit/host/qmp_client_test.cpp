@@ -32,6 +32,24 @@ TEST(QmpClient, ConnectsNegotiatesAndKnowsTheVersion) {
   EXPECT_EQ(peer.finish(), "");
 }
 
+TEST(QmpClient, PassesOverTheAnswersToAClientThatIsGone) {
+  const std::string late =
+      "{\"return\": {}, \"id\": \"holdfast-12\"}\n"
+      "{\"error\": {\"class\": \"GenericError\", \"desc\": \"\"}, \"id\": \"holdfast-13\"}\n";
+  ScriptedPeer peer(late + kQmpGreeting, after_greeting({}));
+  auto client = Client::connect(peer.path(), soon(), {});
+  ASSERT_TRUE(client) << client.error().text();
+  EXPECT_EQ(client->version(), "7.2.22");
+  EXPECT_EQ(peer.finish(), "");
+}
+
+TEST(QmpClient, TakesNoGreetingForOneThatNeverComes) {
+  ScriptedPeer peer("{\"return\": {}, \"id\": \"holdfast-12\"}\n", {});
+  const auto client = Client::connect(peer.path(), Deadline::in(Millis(50)), {});
+  ASSERT_FALSE(client);
+  EXPECT_EQ(client.error().code(), ErrorCode::kTimedOut);
+}
+
 TEST(QmpClient, KeepsEventsThatComeBeforeAnAnswer) {
   const std::string event = "{\"event\": \"STOP\", \"data\": {\"a\": 1}, \"timestamp\": {}}\n";
   ScriptedPeer peer(kQmpGreeting, after_greeting({{"query-status", [&](const Json& request) {
