@@ -13,11 +13,17 @@ from support.fake_qga import RECORD, FakeQga
 class Window:
     """From a freeze to its end, and which writes had been made."""
 
-    def __init__(self, first):
+    def __init__(self, writer):
         self.froze_at = time.monotonic()
         self.thawed_at = None
         self.by = None
-        self.write = first  # the last one before the freeze, and none until the thaw
+        # The last one before the freeze, and none until the thaw; and one more that was tried before
+        # and failed: a reset loses the answer to a write that is on the disk, or not.
+        self.write = writer.done
+        self.tried = writer.begun
+
+    def may_hold(self, last):
+        return self.by == "thaw" and self.write <= last <= self.tried
 
 
 class Guest(FakeQga):
@@ -58,7 +64,7 @@ class Guest(FakeQga):
         self._writer.hold("frozen")
         self.hook_status = None
         self.verdict = {"code": "ok", "status": 0, "text": ""}
-        window = Window(self._writer.done)
+        window = Window(self._writer)
         answer = super()._guest_fsfreeze_freeze(arguments)
         window.froze_at = self.froze_at
         self.windows.append(window)

@@ -53,8 +53,8 @@ def backup_problems(rig, backup, windows, best, begun):
         if last < begun[0]:
             problems.append(f"the published '{backup}' holds {last} writes, but {begun[0]} had "
                             "been made when the run began")
-    elif not any(window.write == last and window.by == "thaw" for window in windows):
-        held = [(window.write, window.by) for window in windows]
+    elif not any(window.may_hold(last) for window in windows):
+        held = [(window.write, window.tried, window.by) for window in windows]
         problems.append(f"level '{level}' for an instant at which the guest was not frozen: "
                         f"{last} writes, windows {held}")
     return problems
@@ -95,7 +95,7 @@ def leftovers(rig):
     found += [f"descriptor set {one}" for one in rig.machine.monitor.execute("query-fdsets")]
     found += [f"overlay {name}" for name in os.listdir(rig.path("overlays"))]
     found += [f"state {name}" for name in os.listdir(rig.state)
-              if not name.endswith(".lock") and name not in ("repositories", "outcomes", "points")]
+              if not name.endswith(".lock") and name != "repositories"]
     directory = f"{rig.path('keep/repository')}/web1"
     found += [f"unfinished {name}" for name in os.listdir(directory)
               if name.startswith(".") and name != ".lock"]
