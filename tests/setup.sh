@@ -16,7 +16,7 @@ packages_build=(
 )
 # To run: a guest, its images, real servers, a real guest agent.
 packages_run=(
-  python3 libvirt-daemon libvirt-clients qemu-system-x86 qemu-utils qemu-guest-agent mmdebstrap e2fsprogs util-linux
+  python3 libvirt-daemon libvirt-clients qemu-system-x86 qemu-utils qemu-guest-agent mmdebstrap e2fsprogs btrfs-progs xfsprogs util-linux
   mariadb-server-core mariadb-client-core postgresql redis-tools openssl procps strace swtpm swtpm-tools
 )
 # To fuzz: a compiler with libFuzzer.

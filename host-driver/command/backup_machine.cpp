@@ -10,56 +10,11 @@ namespace holdfast::host::command {
 
 using base::Error;
 using base::ErrorCode;
-using base::Json;
 
 namespace {
 
-RunReport failed(const std::string& vm, Error error) {
-  const int status = base::host_exit_status(error.code());
-  return {.vm = vm, .status = status, .error = std::move(error), .manifest = {}};
-}
-
 bool is_locked(const RunReport& report) {
   return report.error && report.error->code() == ErrorCode::kLocked;
-}
-
-Error below_preferred(const run::BackupOutcome& outcome, const std::string& preferred) {
-  std::string reasons;
-  for (const Json& reason : outcome.manifest.at("evidence").at("reasons"))
-    reasons += (reasons.empty() ? "" : "; ") + reason.get<std::string>();
-  return {ErrorCode::kBelowPreferred, "level '" + std::string(name_of(outcome.level)) + "', '" +
-                                          preferred + "' is preferred: " + reasons};
-}
-
-// The backup is there, whatever becomes of the older ones: what went wrong is told beside it.
-void retain(RunReport& report, const config::Settings& settings, Environment& environment) {
-  Retained retained = apply_retention(settings, environment.stop);
-  report.manifest["removed"] = std::move(retained.removed);
-  if (retained.problems.empty()) return;
-  Error error = base::wrap(std::move(retained.problems.front()),
-                           "the backup is published, but the keep- rules could not be applied");
-  for (std::size_t i = 1; i < retained.problems.size(); ++i)
-    error = std::move(error).also(std::move(retained.problems[i]));
-  if (report.error) error = std::move(error).also(std::move(*report.error));
-  report.status = base::host_exit_status(error.code());
-  report.error = std::move(error);
-}
-
-// The run itself, and what becomes of older backups after it.
-RunReport report_of(run::BackupRun& backup_run, const config::Settings& settings,
-                    Environment& environment) {
-  const std::string& vm = settings.vm;
-  auto outcome = backup_run.run();
-  if (!outcome) return failed(vm, std::move(outcome).error());
-  RunReport report{.vm = vm, .status = 0, .error = {}, .manifest = outcome->manifest};
-  report.manifest["directory"] = outcome->directory;
-  if (outcome->level < repository::level_named(settings.prefer).value()) {
-    report.error = below_preferred(*outcome, settings.prefer);
-    report.status = base::host_exit_status(report.error->code());
-  }
-  // The run still holds its locks.
-  retain(report, settings, environment);
-  return report;
 }
 
 // Told beside what the run came to, which stays as it is.
@@ -79,46 +34,81 @@ void finish(RunReport& report, const config::Settings& settings, const std::stri
   report.error = std::move(error);
 }
 
-RunReport back_up(const Invocation& invocation, const config::Settings& settings,
-                  Environment& environment, run::Observer& observer) {
+}  // namespace
+
+RunReport report_failure(const std::string& vm, Error error) {
+  const int status = base::host_exit_status(error.code());
+  return {.vm = vm, .status = status, .error = std::move(error), .manifest = {}};
+}
+
+RunReport report_of(const run::BackupOutcome& outcome, const config::Settings& settings) {
+  RunReport report{.vm = settings.vm, .status = 0, .error = {}, .manifest = outcome.manifest};
+  report.manifest["directory"] = outcome.directory;
+  if (outcome.level < repository::level_named(settings.prefer).value()) {
+    report.error = below_preferred(outcome.level, outcome.manifest.at("evidence"), settings.prefer);
+    report.status = base::host_exit_status(report.error->code());
+  }
+  return report;
+}
+
+// The backup is there, whatever becomes of the older ones: what went wrong is told beside it.
+void retain(RunReport& report, const config::Settings& settings, Environment& environment) {
+  Retained retained = apply_retention(settings, environment.stop);
+  report.manifest["removed"] = std::move(retained.removed);
+  if (retained.problems.empty()) return;
+  Error error = base::wrap(std::move(retained.problems.front()),
+                           "the backup is published, but the keep- rules could not be applied");
+  for (std::size_t i = 1; i < retained.problems.size(); ++i)
+    error = std::move(error).also(std::move(retained.problems[i]));
+  if (report.error) error = std::move(error).also(std::move(*report.error));
+  report.status = base::host_exit_status(error.code());
+  report.error = std::move(error);
+}
+
+void conclude(RunReport& report, const config::Settings& settings, const std::string& id,
+              bool guest_may_be_frozen, Environment& environment, run::Observer& observer) {
+  // The run that holds the lock has its own commands.
+  if (is_locked(report) || settings.post_command.empty()) return;
+  if (guest_may_be_frozen) {
+    observer.note("the guest may still be frozen: not running post-command");
+    return;
+  }
+  observer.step("post-command");
+  finish(report, settings, id, environment);
+}
+
+void measure(const RunReport& report, const config::Settings& settings, base::WallTime begin,
+             run::Observer& observer) {
+  // The run that holds the lock tells of itself.
+  if (settings.metrics_directory.empty() || is_locked(report)) return;
+  const auto written = write_metrics(settings.metrics_directory, report,
+                                     {.begin = begin, .end = std::chrono::system_clock::now()});
+  if (!written) observer.note(written.error().one_line() + ", continuing without metrics");
+}
+
+RunReport back_up_machine(const Invocation& invocation, const std::string& vm,
+                          Environment& environment, run::Observer& observer) {
+  const auto settings = settings_for(invocation, vm, Needs::kBackup);
+  if (!settings) return report_failure(vm, settings.error());
+  const auto begin = std::chrono::system_clock::now();
   std::string begun;
   const auto before_it_begins = [&](const std::string& id) {
     begun = id;
-    if (!settings.pre_command.empty()) observer.step("pre-command");
-    return run_pre_command(settings, id, environment.processes, environment.stop);
+    if (!settings->pre_command.empty()) observer.step("pre-command");
+    return run_pre_command(*settings, id, environment.processes, environment.stop);
   };
-  run::BackupRun backup_run({.settings = settings,
+  run::BackupRun backup_run({.settings = *settings,
                              .keep_failed = invocation.keep_failed,
                              .full = invocation.full,
                              .new_repository = invocation.new_repository,
                              .before_it_begins = before_it_begins},
                             environment.processes, observer, environment.stop, environment.abandon);
-  RunReport report = report_of(backup_run, settings, environment);
-  // The run that holds the lock has its own commands.
-  if (is_locked(report) || settings.post_command.empty()) return report;
-  if (backup_run.guest_may_be_frozen()) {
-    observer.note("the guest may still be frozen: not running post-command");
-    return report;
-  }
-  observer.step("post-command");
-  finish(report, settings, begun, environment);
-  return report;
-}
-
-}  // namespace
-
-RunReport back_up_machine(const Invocation& invocation, const std::string& vm,
-                          Environment& environment, run::Observer& observer) {
-  const auto settings = settings_for(invocation, vm, Needs::kBackup);
-  if (!settings) return failed(vm, settings.error());
-  RunTime time;
-  time.begin = std::chrono::system_clock::now();
-  RunReport report = back_up(invocation, *settings, environment, observer);
-  time.end = std::chrono::system_clock::now();
-  // The run that holds the lock tells of itself.
-  if (settings->metrics_directory.empty() || is_locked(report)) return report;
-  const auto written = write_metrics(settings->metrics_directory, report, time);
-  if (!written) observer.note(written.error().one_line() + ", continuing without metrics");
+  const auto outcome = backup_run.run();
+  RunReport report = outcome ? report_of(*outcome, *settings) : report_failure(vm, outcome.error());
+  // The run still holds its locks.
+  if (outcome) retain(report, *settings, environment);
+  conclude(report, *settings, begun, backup_run.guest_may_be_frozen(), environment, observer);
+  measure(report, *settings, begin, observer);
   return report;
 }
 

@@ -34,11 +34,11 @@ struct Verb {
 
 constexpr std::size_t kMany = 1000;
 constexpr std::array<Verb, 15> kVerbs{{
-    {"backup", "VM...|--all", "freeze, snapshot, thaw, copy, publish", 0, kMany},
+    {"backup", "VM...|--all|--group=NAME", "freeze, snapshot, thaw, copy, publish", 0, kMany},
     {"list", "[VM...]", "the backups of these machines, or of all", 0, kMany},
     {"show", "VM [ID]", "one backup: level, evidence, window, disks", 1, 2},
     {"verify", "VM [ID...]", "check images and checksums, of all backups or these", 1, kMany},
-    {"restore", "VM ID --to DIR", "write fresh images", 2, 2},
+    {"restore", "VM ID --to DIR|--group=ID --to DIR", "write fresh images", 0, 2},
     {"export", "VM ID", "serve it read-only over NBD, for single files", 2, 2},
     {"prune", "VM...", "remove the backups that no keep- rule keeps", 1, kMany},
     {"protect", "VM ID", "keep this backup whatever the rules say", 2, 2},
@@ -77,6 +77,7 @@ po::options_description own_options(Invocation& invocation) {
   add("new-repository", po::bool_switch(&invocation.new_repository),
       "backup: make one even where backups have been before");
   add("all", po::bool_switch(&invocation.all), "backup: every enabled machine of vms.d");
+  add("group", po::value(&invocation.group), "backup, restore: this consistency group");
   add("jobs,j", po::value<std::string>(), "backup: the key 'parallel' under another name");
   add("report-fd", po::value<int>(),
       "backup: write events as JSON lines to this descriptor, and nothing else");
@@ -97,6 +98,8 @@ po::options_description own_options(Invocation& invocation) {
 po::options_description setting_options() {
   po::options_description options("Settings (as in host.conf)");
   for (const OptionSpec& spec : config::all_options()) {
+    // What a machine's file says of itself, the command line says of what is to be done.
+    if (spec.name == "group") continue;
     const std::string help =
         spec.help + (spec.default_value ? " [" + *spec.default_value + "]" : "");
     options.add_options()(spec.name.c_str(), po::value<std::string>(), help.c_str());
@@ -148,9 +151,14 @@ Error usage(const std::string& problem) {
 
 Result<void> check_backup(const Invocation& invocation) {
   const std::size_t count = invocation.arguments.size();
-  if (invocation.all == (count > 0)) return usage("usage: holdfast backup VM... | --all");
+  const int ways =
+      (invocation.all ? 1 : 0) + (count > 0 ? 1 : 0) + (invocation.group.empty() ? 0 : 1);
+  if (ways != 1) return usage("usage: holdfast backup VM... | --all | --group=NAME");
   if (invocation.report_fd && (*invocation.report_fd < 3 || count != 1)) {
     return usage("--report-fd takes a descriptor from 3 on, and one machine");
+  }
+  if (invocation.keep_failed && !invocation.group.empty()) {
+    return usage("--keep-failed is not for a group, of which all is kept or nothing");
   }
   if (count == 1) return {};
   for (const base::Setting& setting : invocation.overrides) {
@@ -186,6 +194,14 @@ Result<void> check_arguments(const Invocation& invocation) {
   if (invocation.verb != "backup" && for_backup) {
     return usage("--all, --full, --new-repository and --report-fd are for 'backup'");
   }
+  const bool of_group = !invocation.group.empty();
+  if (of_group && invocation.verb != "restore" && invocation.verb != "backup") {
+    return usage("--group is for 'backup' and 'restore'");
+  }
+  if (invocation.verb == "restore" && count != (of_group ? 0 : 2)) {
+    return usage("usage: holdfast restore " + std::string(verb->arguments));
+  }
+  if (of_group && !invocation.disks.empty()) return usage("--disk is for one machine");
   if (invocation.verb == "restore" && invocation.to.empty()) {
     return usage("restore needs --to DIR");
   }
@@ -230,11 +246,12 @@ Result<Invocation> parse_command_line(const std::vector<std::string>& words) {
   invocation.config_directory = absolute(invocation.config_directory);
   invocation.to = absolute(invocation.to);
   for (const OptionSpec& spec : config::all_options()) {
-    if (!values.contains(spec.name)) continue;
+    if (!values.contains(spec.name) || spec.name == "group") continue;
     std::string value = values[spec.name].as<std::string>();
     if (spec.type == OptionType::kPath) value = absolute(value);
     invocation.overrides.push_back({spec.name, std::move(value), "--" + spec.name});
   }
+  if (values.contains("group") && invocation.group.empty()) return usage("--group needs a name");
   if (values.contains("jobs")) {
     invocation.overrides.push_back({"parallel", values["jobs"].as<std::string>(), "--jobs"});
   }

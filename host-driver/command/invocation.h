@@ -28,6 +28,8 @@ struct Invocation {
   bool full = false;
   bool new_repository = false;
   bool all = false;
+  // Of 'backup' and 'restore': this consistency group.
+  std::string group;
   // The events of the run go to this descriptor, and nothing to the standard streams.
   std::optional<int> report_fd;
   bool dry_run = false;

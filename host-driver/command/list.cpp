@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <iostream>
 
 #include "base/text.h"
@@ -26,6 +27,10 @@ std::string kind_of(const Backup& backup) {
   return backup.manifest.parent().empty() ? "full" : "increment";
 }
 
+const std::string& group_of(const Backup& backup) {
+  return backup.manifest.group.name;
+}
+
 Json summary(const Line& line) {
   const Backup& backup = line.backup;
   const std::string& parent = backup.manifest.parent();
@@ -37,6 +42,7 @@ Json summary(const Line& line) {
           {"parent", parent.empty() ? Json() : Json(parent)},
           {"chain", line.chain ? Json(*line.chain) : Json()},
           {"protected", backup.is_protected},
+          {"group", group_of(backup).empty() ? Json() : Json(group_of(backup))},
           {"disks", backup.manifest.disks.size()},
           {"bytes", backup.manifest.stored_bytes()},
           {"directory", backup.directory}};
@@ -45,6 +51,9 @@ Json summary(const Line& line) {
 void print_table(const std::vector<Line>& lines, const std::vector<BadBackup>& unusable) {
   std::vector<ui::Row> rows{
       {"VM", "ID", "BEGIN", "LEVEL", "KIND", "CHAIN", "PROTECTED", "DISKS", "SIZE"}};
+  const bool groups = std::any_of(lines.begin(), lines.end(),
+                                  [](const Line& line) { return !group_of(line.backup).empty(); });
+  if (groups) rows.front().emplace_back("GROUP");
   for (const Line& line : lines) {
     const Backup& backup = line.backup;
     rows.push_back({backup.manifest.vm, backup.manifest.id, backup.manifest.begin,
@@ -52,9 +61,12 @@ void print_table(const std::vector<Line>& lines, const std::vector<BadBackup>& u
                     line.chain ? std::to_string(*line.chain) : "broken",
                     backup.is_protected ? "yes" : "-", std::to_string(backup.manifest.disks.size()),
                     base::format_bytes(backup.manifest.stored_bytes())});
+    if (groups) rows.back().push_back(group_of(backup).empty() ? "-" : group_of(backup));
   }
   for (const BadBackup& bad : unusable)
     rows.push_back({bad.vm, bad.id, "-", "unusable", "-", "-", "-", "-", "-"});
+  for (ui::Row& row : rows)
+    row.resize(rows.front().size(), "-");
   std::cout << ui::format_table(rows);
 }
 

@@ -16,7 +16,8 @@ std::string seconds_of(double millis) {
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
 }
 
-std::vector<std::string> facts_of(const Json& manifest) {
+std::vector<std::string> facts_of(const RunReport& report) {
+  const Json& manifest = report.manifest;
   const std::size_t disks = manifest.at("disks").size();
   const Json& copy = manifest.at("copy");
   const auto window = static_cast<std::int64_t>(manifest.at("window").at("total_ms").get<double>());
@@ -30,15 +31,22 @@ std::vector<std::string> facts_of(const Json& manifest) {
       "backup " + manifest.at("id").get<std::string>()};
   const std::size_t removed = manifest.contains("removed") ? manifest["removed"].size() : 0;
   if (removed > 0) facts.back() += ", " + std::to_string(removed) + " older removed";
+  if (!report.group.empty()) {
+    facts.push_back("of the group '" + report.group + "', taken as one");
+  }
   return facts;
 }
 
 }  // namespace
 
 notify::Told told_of(const RunReport& report) {
-  notify::Told told{.vm = report.vm, .status = report.status, .detail = report.manifest};
+  notify::Told told{.vm = report.vm,
+                    .status = report.status,
+                    .detail = report.manifest,
+                    .group = report.group,
+                    .by_another = report.by_another};
   if (report.error) told.problems.push_back(*report.error);
-  if (!report.manifest.is_null()) told.facts = facts_of(report.manifest);
+  if (!report.manifest.is_null()) told.facts = facts_of(report);
   return told;
 }
 

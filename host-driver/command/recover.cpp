@@ -9,6 +9,7 @@
 #include "run/channel.h"
 #include "run/points.h"
 #include "run/state.h"
+#include "snapshot/standstill.h"
 
 namespace holdfast::host::command {
 
@@ -46,9 +47,15 @@ Result<std::vector<std::string>> recover_one(const config::Settings& settings,
   if (!leftover) return leftover.error();
   const auto points = run::points_of(settings).load();
   if (!points) return points.error();
-  if (*leftover || points->unfinished()) thaw_leftover(settings, done, environment);
   auto monitor = qmp::Client::connect(run::monitor_endpoint(settings),
                                       Deadline::in(settings.qmp_timeout), environment.stop);
+  if (*leftover && (*leftover)->resume && monitor) {
+    // A guest that is stopped cannot thaw.
+    const auto gone_on = snapshot::go_on(*monitor, Deadline::in(settings.qmp_timeout));
+    if (!gone_on) return gone_on.error();
+    if (*gone_on) done.emplace_back("let the machine go on");
+  }
+  if (*leftover || points->unfinished()) thaw_leftover(settings, done, environment);
   image::QemuImg images(environment.processes, settings.qemu_img);
   if (!monitor && !*leftover && !run::is_by_libvirt(settings) &&
       monitor.error().code() == base::ErrorCode::kUnreachable) {

@@ -3,10 +3,12 @@
 
 #include "base/text.h"
 #include "command/backup_check.h"
+#include "command/backup_group.h"
 #include "command/chosen_backup.h"
 #include "command/commands.h"
 #include "command/fresh_files.h"
 #include "command/partial_file.h"
+#include "command/restore.h"
 #include "command/restored_file.h"
 #include "repository/paths.h"
 #include "ui/progress_bar.h"
@@ -36,9 +38,27 @@ Result<void> write_image(const std::vector<image::Layer>& stored, const std::str
   return partial->keep();
 }
 
+void print_restored(const Json& restored) {
+  const auto text = [](const Json& object, const char* key) {
+    return object.at(key).get<std::string>();
+  };
+  std::cout << text(restored, "vm") << ": " << text(restored, "id")
+            << ": restored; to boot, in this order:\n";
+  for (const Json& image : restored.at("images")) {
+    std::cout << "  -drive file=" << base::printable(text(image, "path"))
+              << ",format=" << text(image, "format")
+              << (image.at("pflash").is_null()
+                      ? ",if=virtio"
+                      : ",if=pflash,unit=" + base::to_line(image.at("pflash")))
+              << "\n";
+  }
+  for (const Json& file : restored.at("files"))
+    std::cout << "  " << text(file, "what") << ": " << base::printable(text(file, "path")) << "\n";
+}
+
 }  // namespace
 
-Result<int> restore(const Invocation& invocation, Environment& environment) {
+Result<Json> restore_machine(const Invocation& invocation, Environment& environment) {
   const std::string& vm = invocation.arguments[0];
   const auto chosen = choose_backup(invocation);
   if (!chosen) return chosen.error();
@@ -113,26 +133,19 @@ Result<int> restore(const Invocation& invocation, Environment& environment) {
   }
   fresh->keep();
   bar.clear();
-  if (invocation.json) {
-    std::cout << base::to_document({{"vm", vm},
-                                    {"id", backup.manifest.id},
-                                    {"images", std::move(written)},
-                                    {"files", std::move(restored)}});
-  } else if (!invocation.quiet) {
-    std::cout << vm << ": " << backup.manifest.id << ": restored; to boot, in this order:\n";
-    for (const Json& image : written) {
-      std::cout << "  -drive file=" << base::printable(image.at("path").get<std::string>())
-                << ",format=" << image.at("format").get<std::string>()
-                << (image.at("pflash").is_null()
-                        ? ",if=virtio"
-                        : ",if=pflash,unit=" + base::to_line(image.at("pflash")))
-                << "\n";
-    }
-    for (const Json& file : restored) {
-      std::cout << "  " << file.at("what").get<std::string>() << ": "
-                << base::printable(file.at("path").get<std::string>()) << "\n";
-    }
-  }
+  Json all{{"vm", vm},
+           {"id", backup.manifest.id},
+           {"images", std::move(written)},
+           {"files", std::move(restored)}};
+  if (!invocation.json && !invocation.quiet) print_restored(all);
+  return all;
+}
+
+Result<int> restore(const Invocation& invocation, Environment& environment) {
+  if (!invocation.group.empty()) return restore_group(invocation, environment);
+  const auto restored = restore_machine(invocation, environment);
+  if (!restored) return restored.error();
+  if (invocation.json) std::cout << base::to_document(*restored);
   return 0;
 }
 

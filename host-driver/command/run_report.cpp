@@ -48,6 +48,14 @@ Result<std::optional<Error>> parse_error(const Json& event) {
 
 }  // namespace
 
+Error below_preferred(repository::Level level, const Json& evidence, const std::string& preferred) {
+  std::string reasons;
+  for (const Json& reason : evidence.at("reasons"))
+    reasons += (reasons.empty() ? "" : "; ") + reason.get<std::string>();
+  return {ErrorCode::kBelowPreferred, "level '" + std::string(name_of(level)) + "', '" + preferred +
+                                          "' is preferred: " + reasons};
+}
+
 std::string summary_of(const RunReport& report) {
   const Json& manifest = report.manifest;
   const std::size_t disks = manifest.at("disks").size();
@@ -65,6 +73,7 @@ std::string summary_of(const RunReport& report) {
          base::format_bytes(copy.at("bytes").get<std::uint64_t>()) + " in " +
          rounded(copy.at("duration_ms").get<double>() / 1000, 1) + " s" +
          (trimmed == 0 ? "" : ", " + base::format_bytes(trimmed) + " trimmed") +
+         (report.group.empty() ? "" : ", group " + report.group) +
          (removed == 0 ? "" : ", " + std::to_string(removed) + " older removed");
 }
 

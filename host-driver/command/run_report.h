@@ -14,6 +14,7 @@
 
 #include "base/json_codec.h"
 #include "base/result.h"
+#include "repository/level.h"
 
 namespace holdfast::host::command {
 
@@ -25,10 +26,18 @@ struct RunReport {
   // Of what was published, with its "directory", and with the ids that the keep- rules "removed"
   // after it; null if nothing was.
   base::Json manifest = {};
+  // Of a run that was its group's; empty: its own.
+  std::string group = {};
+  // It failed for no fault of its own: another one of its group did.
+  bool by_another = false;
 };
 
-// The one line that cron mails: "web1: ID: level, window, disks, bytes", and how many older
-// backups were removed, if any.
+// `evidence` has the "reasons".
+[[nodiscard]] base::Error below_preferred(repository::Level level, const base::Json& evidence,
+                                          const std::string& preferred);
+
+// The one line that cron mails: "web1: ID: level, window, disks, bytes", its group, and how
+// many older backups were removed, if any.
 [[nodiscard]] std::string summary_of(const RunReport& report);
 // {"vm", "status", "error", "hint", "backup"}.
 [[nodiscard]] base::Json json_of(const RunReport& report);

@@ -107,6 +107,14 @@ void print_chain(const repository::Manifest& manifest, const Chain& chain) {
   }
 }
 
+void print_group(const repository::Manifest& manifest) {
+  if (manifest.group.members.empty()) return;
+  std::cout << "Group      " << manifest.group.name << ":";
+  for (const std::string& vm : manifest.group.members)
+    std::cout << " " << vm;
+  std::cout << "\n";
+}
+
 void print_trim(const Json& trim) {
   if (!trim.is_object()) return;
   std::cout << "Trimmed    " << shown(member(trim, "bytes")) << " bytes in "
@@ -146,6 +154,7 @@ void print_backup(const repository::Backup& backup, const Chain& chain) {
             << "Method     " << shown(member(document, "method")) << ", "
             << (backup.manifest.parent().empty() ? "full" : "increment") << "; QEMU "
             << shown(member(member(document, "qemu"), "version")) << "\n";
+  print_group(backup.manifest);
   print_trim(member(document, "trim"));
   print_chain(backup.manifest, chain);
   if (backup.is_protected) std::cout << "Protected  yes\n";

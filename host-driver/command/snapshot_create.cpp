@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "command/retention.h"
+#include "command/run_report.h"
 #include "command/snapshot.h"
 #include "command/watcher.h"
 #include "run/point_run.h"
@@ -10,20 +11,11 @@
 namespace holdfast::host::command {
 
 using base::Error;
-using base::ErrorCode;
 using base::Json;
 using base::Result;
 using point::Point;
 
 namespace {
-
-Error below_preferred(const Point& point, const std::string& preferred) {
-  std::string reasons;
-  for (const Json& reason : point.evidence.at("evidence").at("reasons"))
-    reasons += (reasons.empty() ? "" : "; ") + reason.get<std::string>();
-  return {ErrorCode::kBelowPreferred, "level '" + std::string(repository::name_of(point.level)) +
-                                          "', '" + preferred + "' is preferred: " + reasons};
-}
 
 // The point is there, whatever becomes of older ones.
 Result<void> rotate_after(const config::Settings& settings, image::QemuImg& images,
@@ -67,7 +59,8 @@ Result<int> snapshot_create(const Invocation& invocation, Environment& environme
   }
   int status = 0;
   if (point->level < repository::level_named(settings->prefer).value()) {
-    const Error below = below_preferred(*point, settings->prefer);
+    const Error below =
+        below_preferred(point->level, point->evidence.at("evidence"), settings->prefer);
     complain(base::wrap(below, settings->vm));
     status = base::host_exit_status(below.code());
   }

@@ -33,6 +33,7 @@ completion::CompletedProgram program() {
   }
   base::OptionTable settings = host::config::all_options();
   for (base::OptionSpec& spec : settings) {
+    if (spec.name == "group") continue;  // an option of the commands' own
     // Unlike a switch of the command line, a setting says which.
     if (spec.type == base::OptionType::kBool) {
       spec.type = base::OptionType::kChoice;

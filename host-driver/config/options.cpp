@@ -78,7 +78,8 @@ OptionTable common_options() {
   return {
       path("repository", std::nullopt, "directory of the backups"),
       path("state-directory", "/var/lib/holdfast-host", "locks and journals of runs"),
-      choice("method", "overlay", {"overlay", "backup"}, "how the instant is taken"),
+      choice("method", "overlay", {"overlay", "backup", "btrfs", "lvm", "reflink"},
+             "how the instant is taken"),
       flag("incremental", "yes", "copy only what has changed since the latest backup"),
       integer("full-every", "30", {1, 100}, "one of this many backups in a row is a full one"),
       {.name = "rate-limit",
@@ -143,6 +144,7 @@ OptionTable host_options() {
 OptionTable machine_options() {
   return {
       flag("enabled", "yes", "is the machine among those of --all"),
+      optional_text("group", "the consistency group it belongs to, see --group"),
       path("qmp", std::nullopt, "QEMU's monitor socket"),
       path("agent", std::nullopt, "the guest agent's socket"),
       text("uri", std::nullopt, "libvirt's URI, in place of the two sockets"),

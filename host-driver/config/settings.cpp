@@ -95,6 +95,7 @@ Settings typed(const std::string& vm, const Options& options) {
   Settings settings;
   settings.vm = vm;
   settings.enabled = options.flag("enabled");
+  settings.group = text_or_empty(options, "group");
   settings.parallel = static_cast<int>(options.integer("parallel"));
   settings.qmp = text_or_empty(options, "qmp");
   settings.agent = text_or_empty(options, "agent");
@@ -183,6 +184,11 @@ Result<Settings> load_settings(const std::string& config_directory, const std::s
   if (auto added = add_commands(settings, options); !added) return std::move(added).error();
   if (auto added = add_notification(settings.notify, options); !added) {
     return std::move(added).error();
+  }
+  if (!settings.group.empty() && !base::is_plain_name(settings.group)) {
+    return Error(ErrorCode::kConfiguration,
+                 "'" + base::printable(settings.group, 64) + "' is not the name of a group")
+        .with_hint("letters, digits, '.', '_' and '-'");
   }
   if (auto one = check_channel(settings); !one) return std::move(one).error();
   return settings;

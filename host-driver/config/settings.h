@@ -38,11 +38,14 @@ struct KeepRules {
   std::int64_t weekly = 0;
   std::int64_t monthly = 0;
   std::int64_t yearly = 0;
+
+  bool operator==(const KeepRules&) const = default;
 };
 
 struct Settings {
   std::string vm;
   bool enabled = true;  // for --all
+  std::string group;    // empty: none
   int parallel = 1;
   std::string qmp;     // empty: not configured
   std::string agent;   // likewise

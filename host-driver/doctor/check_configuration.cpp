@@ -58,6 +58,11 @@ Findings check_configuration(const Patient& patient) {
                         "'" + std::string(key) + "' is not set",
                         "set it in vms.d/" + settings.vm + ".conf or host.conf"});
   }
+  if (run::is_by_libvirt(settings) && settings.method != "overlay" && settings.method != "backup") {
+    findings.push_back({Level::kProblem, kArea, "method",
+                        "the method '" + settings.method + "' is not for machines of libvirt's",
+                        "method = overlay, or backup"});
+  }
   look_at_levels(settings, findings);
   look_at_times(settings, findings);
   const bool keeps_all = settings.keep.last + settings.keep.hourly + settings.keep.daily +

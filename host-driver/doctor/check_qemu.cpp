@@ -130,6 +130,7 @@ Findings check_qemu(Patient& patient) {
       if (!survives) findings.push_back(problem("disks", "commit", survives.error(), ""));
     }
     patient.disks = std::move(*graph);
+    look_at_method(patient, *monitor, findings);
   } else {
     findings.push_back(problem("disks", "unusable-disk", graph.error(),
                                "detach it, or convert it to raw or qcow2"));

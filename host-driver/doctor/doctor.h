@@ -44,6 +44,7 @@ struct Patient {
 
 // Each in its own file.
 void look_at_definition(const Patient& patient, qmp::Client& monitor, Findings& findings);
+void look_at_method(const Patient& patient, qmp::Client& monitor, Findings& findings);
 [[nodiscard]] Findings check_configuration(const Patient& patient);
 [[nodiscard]] Findings check_programs(const Patient& patient);
 [[nodiscard]] Findings check_qemu(Patient& patient);

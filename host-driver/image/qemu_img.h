@@ -29,6 +29,9 @@ class QemuImg {
   QemuImg(base::ProcessRunner& processes, std::string program)
       : processes_(processes), program_(std::move(program)) {}
 
+  // What it runs with, for the programs that stand beside it.
+  [[nodiscard]] base::ProcessRunner& processes() { return processes_; }
+
   // "7.2.22"
   [[nodiscard]] base::Result<std::string> version(base::Deadline deadline);
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <ctime>
 #include <iomanip>
+#include <iterator>
 #include <sstream>
 
 #include "base/duration.h"
@@ -32,6 +33,23 @@ Those those_with(const Notice& notice, Outcome outcome) {
     if (outcome_of(told.status) == outcome) found.push_back(&told);
   }
   return found;
+}
+
+// A subject has no room for those that failed for another one's sake.
+Those at_fault(const Those& those) {
+  Those found;
+  std::copy_if(those.begin(), those.end(), std::back_inserter(found),
+               [](const Told* told) { return !told->by_another; });
+  return found.empty() ? those : found;
+}
+
+// Of all of them; empty: they have none in common.
+std::string group_of(const Notice& notice) {
+  if (notice.machines.empty()) return {};
+  const std::string& group = notice.machines.front().group;
+  const bool common = std::all_of(notice.machines.begin(), notice.machines.end(),
+                                  [&](const Told& told) { return told.group == group; });
+  return common ? group : std::string();
 }
 
 std::string name_of_machine(const Told& told) {
@@ -142,6 +160,7 @@ Json json_of(const Told& told) {
                         {"hint", problem.hint().empty() ? Json() : Json(problem.hint())}});
   }
   return {{"vm", told.vm.empty() ? Json() : Json(told.vm)},
+          {"group", told.group.empty() ? Json() : Json(told.group)},
           {"status", told.status},
           {"outcome", name_of(outcome_of(told.status))},
           {"recovered", told.recovered},
@@ -180,12 +199,15 @@ Outcome outcome_of(int status) {
 }
 
 std::string subject_of(const Notice& notice) {
-  const std::string start = base::printable(notice.host) + ": " + notice.command + " ";
-  const Those failed = those_with(notice, Outcome::kFailed);
+  const std::string group = group_of(notice);
+  const std::string start =
+      base::printable(notice.host) + ": " + notice.command +
+      (group.empty() ? "" : " of group " + base::printable(group, kLongestName)) + " ";
+  const Those failed = at_fault(those_with(notice, Outcome::kFailed));
   const std::string rest =
       notice.machines.size() > 1 ? " (of " + machines(notice.machines.size()) + ")" : "";
   if (!failed.empty()) return start + "FAILED: " + those_and_why(failed) + rest;
-  const Those warned = those_with(notice, Outcome::kWarning);
+  const Those warned = at_fault(those_with(notice, Outcome::kWarning));
   if (!warned.empty()) return start + "warning: " + those_and_why(warned) + rest;
   Those again;
   for (const Told& told : notice.machines) {

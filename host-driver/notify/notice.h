@@ -35,6 +35,8 @@ struct Told {
   std::vector<base::Error> problems = {};
   std::vector<std::string> facts = {};  // a line each
   base::Json detail = {};               // for programs
+  std::string group = {};               // with which it was done; empty: on its own
+  bool by_another = false;              // that another one of it failed is all that it failed of
   // From earlier runs.
   bool recovered = false;
   std::string last_good = {};

@@ -93,7 +93,7 @@ Result<FileEntry> parse_file(const Json& entry) {
   if (!bytes) return corrupt(bytes.error().text());
   // What else has a name of its own there.
   if (!base::is_plain_name(*file) || *file == kManifestName || *file == kProtectedName ||
-      file->ends_with(".qcow2")) {
+      *file == kUnboundName || file->ends_with(".qcow2")) {
     return corrupt("'" + base::printable(*file, 80) + "' is not the name of a file");
   }
   if (*bytes > kLargestFile) return corrupt("'" + *file + "' is too large for what it is");
@@ -174,6 +174,7 @@ Result<Manifest> parse_manifest(std::string_view text) {
                     base::printable(*begin, 40),
                     {},
                     std::move(*files),
+                    {},
                     {}};
   std::set<std::string> names;
   for (const Json& entry : **disks) {
@@ -191,6 +192,9 @@ Result<Manifest> parse_manifest(std::string_view text) {
       return corrupt("its disks are increments of different backups");
     }
   }
+  auto group = parse_group(*json);
+  if (!group) return std::move(group).error();
+  manifest.group = std::move(*group);
   manifest.document = std::move(*json);
   return manifest;
 }

@@ -18,6 +18,7 @@
 
 #include "base/json_codec.h"
 #include "base/result.h"
+#include "repository/group.h"
 #include "repository/level.h"
 
 namespace holdfast::host::repository {
@@ -55,6 +56,7 @@ struct Manifest {
   std::vector<DiskEntry> disks;
   std::vector<FileEntry> files;
   base::Json document;
+  GroupEntry group = {};
 
   // Of everything in it.
   [[nodiscard]] std::uint64_t stored_bytes() const;

@@ -27,6 +27,7 @@ namespace holdfast::host::repository {
 inline constexpr std::string_view kMarkName = "holdfast-repository";
 inline constexpr std::string_view kManifestName = "manifest.json";
 inline constexpr std::string_view kProtectedName = "protected";
+inline constexpr std::string_view kUnboundName = "unbound";
 inline constexpr std::string_view kRemovingPrefix = ".removing-";
 inline constexpr std::string_view kIncompletePrefix = ".incomplete-";
 inline constexpr std::string_view kFailedSuffix = ".failed";

@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
+#include <set>
 #include <utility>
 
 #include "base/file.h"
 #include "base/text.h"
+#include "repository/group.h"
 #include "repository/paths.h"
 #include "repository/use.h"
 
@@ -17,6 +20,120 @@ namespace holdfast::host::repository {
 using base::Error;
 using base::ErrorCode;
 using base::Result;
+
+namespace {
+
+std::vector<Candidate> candidates_of(const Listing& listing) {
+  std::vector<Candidate> candidates;
+  for (const Backup& backup : listing.backups) {
+    candidates.push_back({backup.manifest.id, backup.manifest.parent(), backup.is_protected,
+                          is_used(backup.directory)});
+  }
+  return candidates;
+}
+
+std::vector<std::string> unusable_of(const Listing& listing) {
+  std::vector<std::string> ids;
+  for (const BadBackup& bad : listing.bad)
+    ids.push_back(bad.id);
+  return ids;
+}
+
+bool is_member(const Manifest& manifest) {
+  return !manifest.group.members.empty();
+}
+
+// The machine and those that it has groups with, and theirs: what the same rules keep of all of
+// them. A group stays as long as one of its members does, and what a member stands on stays with
+// it, and so that one's group; so this goes on until nothing more has to stay.
+class Related {
+ public:
+  static Result<Related> of(const Repository& repository, const std::string& vm,
+                            const Rules& rules) {
+    Related related(repository, rules);
+    if (auto added = related.add(vm); !added) return std::move(added).error();
+    while (related.keep_groups_together())
+      related.decide_all();
+    return related;
+  }
+
+  [[nodiscard]] Listing& listing_of(const std::string& vm) { return machines_.at(vm).listing; }
+  [[nodiscard]] std::vector<Decision>& decisions_of(const std::string& vm) {
+    return machines_.at(vm).decisions;
+  }
+
+ private:
+  struct Machine {
+    Listing listing;
+    std::vector<Candidate> candidates;
+    std::vector<Decision> decisions;
+  };
+
+  Related(const Repository& repository, const Rules& rules)
+      : repository_(repository), rules_(rules) {}
+
+  Result<void> add(const std::string& vm) {
+    if (machines_.contains(vm)) return {};
+    auto listing = repository_.list(vm);
+    if (!listing) return std::move(listing).error();
+    std::set<std::string> others;
+    for (const Backup& backup : listing->backups)
+      others.insert(backup.manifest.group.members.begin(), backup.manifest.group.members.end());
+    auto candidates = candidates_of(*listing);
+    machines_.emplace(vm, Machine{std::move(*listing), std::move(candidates), {}});
+    decide_one(machines_.at(vm));
+    for (const std::string& other : others) {
+      auto added = add(other);
+      // Of a machine that has nothing there is nothing to keep.
+      if (!added && added.error().code() != ErrorCode::kNotFound) return added;
+    }
+    return {};
+  }
+
+  void decide_one(Machine& machine) const {
+    machine.decisions = decide(machine.candidates, unusable_of(machine.listing), rules_);
+  }
+
+  void decide_all() {
+    for (auto& [vm, machine] : machines_)
+      decide_one(machine);
+  }
+
+  // Is there one more that has to stay?
+  bool keep_groups_together() {
+    std::set<std::string> staying;
+    for (const auto& [vm, machine] : machines_) {
+      for (std::size_t i = 0; i < machine.decisions.size(); ++i) {
+        const bool member = is_member(machine.listing.backups[i].manifest);
+        if (member && machine.decisions[i].keep()) staying.insert(machine.decisions[i].id);
+      }
+    }
+    bool more = false;
+    for (auto& [vm, machine] : machines_) {
+      for (std::size_t i = 0; i < machine.decisions.size(); ++i) {
+        if (machine.decisions[i].keep() || !staying.contains(machine.decisions[i].id)) continue;
+        machine.candidates[i].group_stays = true;
+        more = true;
+      }
+    }
+    return more;
+  }
+
+  const Repository& repository_;
+  const Rules& rules_;
+  std::map<std::string, Machine> machines_;
+};
+
+// Nor can it be that there is one of which nothing is known: it may need the record.
+bool all_are_gone(const Repository& repository, const Manifest& manifest) {
+  return std::all_of(manifest.group.members.begin(), manifest.group.members.end(),
+                     [&](const std::string& vm) {
+                       const auto kind = kind_of(repository.path() + "/" + vm + "/" + manifest.id);
+                       return kind && *kind == Kind::kMissing;
+                     });
+}
+
+}  // namespace
 
 Result<void> require_rule(const Rules& rules, const std::string& vm) {
   if (rules.any()) return {};
@@ -27,28 +144,21 @@ Result<void> require_rule(const Rules& rules, const std::string& vm) {
 Result<Pruned> prune(const Repository& repository, const std::string& vm, const Rules& rules,
                      Removal removal, const std::stop_token& stop) {
   if (auto ruled = require_rule(rules, vm); !ruled) return std::move(ruled).error();
-  auto listing = repository.list(vm);
-  if (!listing) return std::move(listing).error();
-  std::vector<Candidate> candidates;
-  for (const Backup& backup : listing->backups) {
-    candidates.push_back({backup.manifest.id, backup.manifest.parent(), backup.is_protected,
-                          is_used(backup.directory)});
-  }
-  std::vector<std::string> unusable;
-  for (const BadBackup& bad : listing->bad)
-    unusable.push_back(bad.id);
-
+  auto related = Related::of(repository, vm, rules);
+  if (!related) return std::move(related).error();
+  Listing& listing = related->listing_of(vm);
+  std::vector<Decision>& decisions = related->decisions_of(vm);
   Pruned pruned;
-  pruned.unusable = std::move(listing->bad);
-  std::vector<Decision> decisions = decide(candidates, unusable, rules);
+  pruned.unusable = std::move(listing.bad);
   for (std::size_t i = 0; i < decisions.size(); ++i) {
     Pruned::One one{std::move(decisions[i])};
-    one.bytes = listing->backups[i].manifest.stored_bytes();
+    one.bytes = listing.backups[i].manifest.stored_bytes();
     pruned.backups.push_back(std::move(one));
   }
   if (removal == Removal::kNone) return pruned;
   // Newest first, and so a backup before those on which it stands.
-  for (auto one = pruned.backups.rbegin(); one != pruned.backups.rend(); ++one) {
+  for (std::size_t i = pruned.backups.size(); i-- > 0;) {
+    Pruned::One* const one = &pruned.backups[i];
     if (one->decision.keep()) continue;
     if (stop.stop_requested()) {
       pruned.problem =
@@ -60,6 +170,10 @@ Result<Pruned> prune(const Repository& repository, const std::string& vm, const 
       break;
     }
     one->removed = true;
+    const Manifest& manifest = listing.backups[i].manifest;
+    if (is_member(manifest) && all_are_gone(repository, manifest)) {
+      (void)forget_group(repository.path(), manifest.id);
+    }
   }
   return pruned;
 }

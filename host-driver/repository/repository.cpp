@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
+#include "repository/group.h"
 #include "repository/paths.h"
 #include "repository/use.h"
 
@@ -226,10 +227,23 @@ Result<Backup> Repository::load(const std::string& vm, const std::string& id) co
     return Error(ErrorCode::kCorrupt, "unable to use " + in_quotes(file) + ": it belongs to '" +
                                           manifest->vm + "/" + manifest->id + "'");
   }
+  const auto binding = binding_of(path_, directory, id);
+  if (!binding) return binding.error();
+  if (*binding == Binding::kUnbound) {
+    return Error(ErrorCode::kCorrupt, "its group '" + manifest->group.name +
+                                          "' was never completed: a run of it is at work, or died")
+        .with_hint("the next backup of '" + vm + "' removes it");
+  }
   // Whatever stands there protects.
   const auto marker = kind_of(directory + "/" + std::string(kProtectedName));
   if (!marker) return marker.error();
   return Backup{directory, std::move(*manifest), *marker != Kind::kMissing};
+}
+
+// What cannot be known is left to load().
+bool Repository::is_unbound(const std::string& vm_directory, const std::string& id) const {
+  const auto binding = binding_of(path_, vm_directory + "/" + id, id);
+  return binding && *binding == Binding::kUnbound;
 }
 
 Result<Listing> Repository::list(const std::string& vm) const {
@@ -239,7 +253,7 @@ Result<Listing> Repository::list(const std::string& vm) const {
   if (!names) return names.error();
   Listing listing;
   for (const std::string& name : *names) {
-    if (!is_backup_id(name)) continue;
+    if (!is_backup_id(name) || is_unbound(*directory, name)) continue;
     auto backup = load(vm, name);
     if (backup) {
       listing.backups.push_back(std::move(*backup));
@@ -257,9 +271,10 @@ Result<Backup> Repository::find(const std::string& vm, const std::string& id) co
   if (!names) return names.error();
   std::vector<std::string> matching;
   for (const std::string& name : *names) {
-    if (is_backup_id(name) && (id == "latest" || (!id.empty() && name.starts_with(id)))) {
-      matching.push_back(name);
-    }
+    if (!is_backup_id(name)) continue;
+    const bool wanted =
+        id == "latest" ? !is_unbound(*directory, name) : !id.empty() && name.starts_with(id);
+    if (wanted) matching.push_back(name);
   }
   if (matching.empty()) {
     return Error(ErrorCode::kNotFound, "there is no backup '" + base::printable(id, 80) + "' of '" +
@@ -308,6 +323,16 @@ Result<std::vector<std::string>> Repository::remove_incomplete(const std::string
   if (!names) return names.error();
   std::vector<std::string> removed;
   for (const std::string& name : *names) {
+    if (is_backup_id(name)) {
+      const auto binding = binding_of(path_, *directory + "/" + name, name);
+      if (!binding) return binding.error();
+      if (*binding == Binding::kNone) continue;
+      auto done =
+          *binding == Binding::kBound ? unmark(*directory + "/" + name) : remove_backup(vm, name);
+      if (!done) return std::move(done).error();
+      if (*binding == Binding::kUnbound) removed.push_back(name);
+      continue;
+    }
     if (!name.starts_with(kIncompletePrefix) && !name.starts_with(kRemovingPrefix)) continue;
     if (auto gone = remove_tree(*directory + "/" + name); !gone) return std::move(gone).error();
     removed.push_back(name);

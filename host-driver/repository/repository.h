@@ -56,6 +56,7 @@ class Repository {
   [[nodiscard]] base::Result<std::string> make_vm_directory(const std::string& vm) const;
 
   [[nodiscard]] base::Result<std::vector<std::string>> vms() const;
+  // A member of a group that is not bound is no backup, and not among them; see group.h.
   [[nodiscard]] base::Result<Listing> list(const std::string& vm) const;
   // By id, by the beginning of one if that is unique, or "latest".
   [[nodiscard]] base::Result<Backup> find(const std::string& vm, const std::string& id) const;
@@ -80,6 +81,7 @@ class Repository {
   Repository(std::string path, std::string tag) : path_(std::move(path)), tag_(std::move(tag)) {}
 
   [[nodiscard]] base::Result<Backup> load(const std::string& vm, const std::string& id) const;
+  [[nodiscard]] bool is_unbound(const std::string& vm_directory, const std::string& id) const;
 
   std::string path_;
   std::string tag_;

@@ -101,6 +101,7 @@ std::vector<Decision> decide(const std::vector<Candidate>& candidates,
   for (std::size_t i = candidates.size(); i-- > 0;) {
     Decision& decision = decisions[i];
     if (candidates[i].is_protected) decision.reasons.emplace_back("protected");
+    if (candidates[i].group_stays) decision.reasons.emplace_back("its group");
     if (candidates[i].is_used) decision.reasons.emplace_back("in use");
     if (last_unusable != unusable.end() && decision.id < *last_unusable) {
       decision.reasons.push_back(*last_unusable + " may stand on it");

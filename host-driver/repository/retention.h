@@ -32,7 +32,8 @@ struct Candidate {
   std::string id;
   std::string parent;  // the backup on which it stands; empty: none
   bool is_protected = false;
-  bool is_used = false;  // somebody is reading it
+  bool is_used = false;      // somebody is reading it
+  bool group_stays = false;  // the rules keep what another machine of its group has
 };
 
 struct Decision {

@@ -31,6 +31,11 @@
 
 namespace holdfast::host::run {
 
+struct GroupOf {
+  std::string name;
+  std::vector<std::string> members;
+};
+
 struct BackupRequest {
   config::Settings settings;
   bool keep_failed = false;
@@ -38,6 +43,8 @@ struct BackupRequest {
   bool full = false;
   // The repository may be made anew though this host has published backups in it.
   bool new_repository = false;
+  // Of the group to which this backup belongs; empty: it stands for itself.
+  GroupOf group = {};
   // Called once with the id of the backup to be, when the machine is reached, its guest thawed and
   // nothing attached yet; its error ends the run.
   std::function<base::Result<void>(const std::string& id)> before_it_begins = {};
@@ -66,13 +73,40 @@ class BackupRun {
   // kLocked, kBelowRequired, kCancelled, and what the steps report. An error beside a published
   // backup (the overlays could not be committed) says so.
   [[nodiscard]] base::Result<BackupOutcome> run();
+
+  // The same in steps, for a run that is one of several: in this order, each once, and fail() after
+  // one that failed, be it another one's. Locks are not waited for.
+  [[nodiscard]] base::Result<void> take_locks();
+  // With this id in place of one of its own; the locks are held.
+  [[nodiscard]] base::Result<void> prepare(const std::string& id);
+  // Of the repository, for the copy; what it has is not asked after with regard to others.
+  [[nodiscard]] std::uint64_t needed_bytes() const { return needed_; }
+  // The last step that forks before the window.
+  [[nodiscard]] base::Result<void> stand_by();
+  // To the judgement, which asks for a freeze beside what is required. No error where another one
+  // kept this one from it, or broke it up after it.
+  [[nodiscard]] base::Result<void> take_together(Meeting& meeting);
+  [[nodiscard]] base::Result<void> copy(const std::stop_token& stop);
+  // What is left in QEMU of it does not make the copy any worse.
+  [[nodiscard]] base::Result<void> settle();
+  // Under its name, and not to be taken for a backup before its group is bound.
+  [[nodiscard]] base::Result<BackupOutcome> publish_unbound();
+  // Takes back what was published.
+  [[nodiscard]] base::Result<void> withdraw();
+  // The group is bound.
+  void finish();
+  // What settle() reported, of a backup that is published all the same.
+  [[nodiscard]] base::Error left_in_qemu(base::Error error) const;
+  [[nodiscard]] base::Error fail(base::Error error) { return after_failure(std::move(error)); }
+  [[nodiscard]] const repository::Repository& repository() const { return *repository_; }
+  [[nodiscard]] const std::string& vm() const { return settings_.vm; }
+
   // After a run that failed: the guest could not be thawed, and the guardian goes on trying.
   [[nodiscard]] bool guest_may_be_frozen() const { return machine_.guest_may_be_frozen(); }
 
  private:
   // preflight.cpp
   [[nodiscard]] base::Result<void> preflight();
-  [[nodiscard]] base::Result<void> take_locks();
   [[nodiscard]] base::Result<repository::Repository> open_repository() const;
   [[nodiscard]] base::Result<void> check_compression();
   [[nodiscard]] base::Result<void> look_at_disks();
@@ -89,12 +123,11 @@ class BackupRun {
   void keep_bitmaps(const std::string& latest);
   // backup_run.cpp
   [[nodiscard]] base::Result<void> judge_level();
-  [[nodiscard]] base::Result<void> settle();
   [[nodiscard]] base::Result<BackupOutcome> copy_and_publish();
   [[nodiscard]] base::Error after_failure(base::Error error);
+  void note_repository();
   // copy.cpp
-  [[nodiscard]] base::Result<void> copy();
-  [[nodiscard]] base::Result<CopiedDisk> copy_disk(std::size_t index);
+  [[nodiscard]] base::Result<CopiedDisk> copy_disk(std::size_t index, const std::stop_token& stop);
   // definition.cpp
   void take_definition();
   [[nodiscard]] base::Result<void> save_definition();
@@ -123,6 +156,7 @@ class BackupRun {
   std::optional<repository::Draft> draft_;
   std::unique_ptr<snapshot::Strategy> strategy_;
   bool to_settle_ = false;
+  std::uint64_t needed_ = 0;
   std::vector<CopiedDisk> copied_;
   // As in the manifest; null: not asked for.
   base::Json trim_;

@@ -19,13 +19,13 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
-Result<void> BackupRun::copy() {
+Result<void> BackupRun::copy(const std::stop_token& stop) {
   observer_.step("copy");
   const Background background;
   take_definition();
   copy_begin_ = std::chrono::steady_clock::now();
   for (std::size_t i = 0; i < machine_.graph().disks.size(); ++i) {
-    auto copied = copy_disk(i);
+    auto copied = copy_disk(i, stop);
     if (!copied) {
       return base::wrap(std::move(copied).error(),
                         "unable to copy the disk '" + machine_.graph().disks[i].name + "'");
@@ -36,7 +36,7 @@ Result<void> BackupRun::copy() {
   return save_definition();
 }
 
-Result<CopiedDisk> BackupRun::copy_disk(std::size_t index) {
+Result<CopiedDisk> BackupRun::copy_disk(std::size_t index, const std::stop_token& stop) {
   const qmp::Disk& disk = machine_.graph().disks[index];
   const snapshot::DiskPlan& plan = plan_[index];
   const std::string label = disk.name + " (" + std::to_string(index + 1) + "/" +
@@ -44,12 +44,12 @@ Result<CopiedDisk> BackupRun::copy_disk(std::size_t index) {
   CopiedDisk copied{disk, plan, snapshot::image_file(disk), 0, {}};
   const std::string target = draft_->directory() + "/" + copied.file;
   auto written =
-      strategy_->copy(index, Deadline::in(settings_.copy_timeout), stop_,
+      strategy_->copy(index, Deadline::in(settings_.copy_timeout), stop,
                       [&](double percent) { observer_.progress("copying " + label, percent); });
   if (!written) return std::move(written).error();
   // qemu-img convert writes without flushing (-t unsafe is its default).
   if (auto flushed = repository::flush_file(target); !flushed) return std::move(flushed).error();
-  if (auto checked = images_.check(target, Deadline::in(settings_.copy_timeout), stop_); !checked) {
+  if (auto checked = images_.check(target, Deadline::in(settings_.copy_timeout), stop); !checked) {
     return std::move(checked).error();
   }
   const auto header = plan.increment() ? image::read_increment_header(target, plan.reference)
@@ -62,7 +62,7 @@ Result<CopiedDisk> BackupRun::copy_disk(std::size_t index) {
   std::error_code ignored;
   const auto size =
       static_cast<double>(std::max<std::uintmax_t>(std::filesystem::file_size(target, ignored), 1));
-  auto digest = image::digest_file(target, stop_, [&](std::uint64_t done) {
+  auto digest = image::digest_file(target, stop, [&](std::uint64_t done) {
     observer_.progress("checksum " + label, 100.0 * static_cast<double>(done) / size);
   });
   if (!digest) return std::move(digest).error();

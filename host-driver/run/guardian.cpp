@@ -16,9 +16,12 @@
 #include <cstdio>
 #include <optional>
 
+#include "base/look_until.h"
 #include "base/text.h"
 #include "base/uninterrupted.h"
 #include "qga/fsfreeze.h"
+#include "qmp/client.h"
+#include "snapshot/standstill.h"
 
 namespace holdfast::host::run {
 
@@ -31,6 +34,7 @@ using base::Result;
 namespace {
 
 constexpr Millis kStartTime{5000};
+constexpr Millis kAskAgain{100};
 
 enum class Word : std::uint8_t { kReady, kArm, kDone };
 
@@ -86,6 +90,28 @@ int detach(int socket) {
   return 3;
 }
 
+// A guest that is stopped cannot thaw. The monitor serves one client, and may not have noticed yet
+// that the last one is gone.
+void let_go_on(const GuardianSpec& spec) {
+  std::optional<Error> problem;
+  (void)base::look_until(Deadline::in(spec.patience), kAskAgain, [&] {
+    problem.reset();
+    auto monitor = qmp::Client::connect(spec.monitor, Deadline::in(kStartTime), {});
+    if (!monitor) {
+      problem = std::move(monitor).error();
+      return false;
+    }
+    auto gone_on = snapshot::go_on(*monitor, Deadline::in(kStartTime));
+    if (!gone_on) {
+      problem = std::move(gone_on).error();
+      return false;
+    }
+    if (*gone_on) complain("the run of '" + spec.vm + "' had stopped the machine; it goes on");
+    return true;
+  });
+  if (problem) complain(problem->one_line());
+}
+
 [[noreturn]] void guard(const GuardianSpec& spec, int inherited, pid_t driver) {
   const int socket = detach(inherited);
   // A pidfd, since the number may be somebody else's by the time it is needed.
@@ -104,6 +130,8 @@ int detach(int socket) {
     complain("the run of '" + spec.vm + "' has overstayed the window, killing it");
     (void)::syscall(SYS_pidfd_send_signal, driver_fd.get(), SIGKILL, nullptr, 0U);
   }
+  if (!spec.monitor.empty()) let_go_on(spec);
+  if (spec.agent.empty()) ::_exit(0);
   std::optional<qga::Agent> agent;
   const auto thawed = qga::thaw_for_sure(agent, spec.agent, Deadline::in(spec.patience));
   if (thawed) {

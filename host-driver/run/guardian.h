@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
 // A process of its own with one duty: if this one dies between freeze and thaw, or overstays, it
-// thaws the guest. It is forked before the freeze, leads a session of its own, ignores the signals
-// that end a command, and holds nothing but one end of a socket pair and its standard streams.
+// thaws the guest, and lets the machine go on if it was stopped. It is forked before the freeze,
+// leads a session of its own, ignores the signals that end a command, and holds nothing but one end
+// of a socket pair and its standard streams.
 //
-//   driver dies                 the socket ends without 'done': connect to the agent, sync, thaw
+//   driver dies                 the socket ends without 'done': cont, if the machine is paused;
+//                               connect to the agent, sync, thaw
+//
 //   driver is stopped or hangs  the window's bound passes: SIGKILL to the driver, then the same
+//
 //   driver says 'done'          the guardian ends
 //
 // Killing the driver also frees the agent's socket, which serves one client.
@@ -27,7 +31,9 @@ namespace holdfast::host::run {
 
 struct GuardianSpec {
   std::string vm;
+  // Either may be empty: nothing is frozen, the machine is not stopped.
   wire::Endpoint agent;
+  wire::Endpoint monitor = {};
   // How long it keeps trying to thaw.
   base::Millis patience{600000};
 };

@@ -4,9 +4,9 @@
 #include "base/look_until.h"
 #include "qga/fsfreeze.h"
 #include "run/channel.h"
-#include "run/guardian.h"
 #include "run/points.h"
 #include "run/state.h"
+#include "snapshot/standstill.h"
 
 namespace holdfast::host::run {
 
@@ -22,6 +22,8 @@ namespace {
 // The daemon completes its record after it has answered the thaw hook.
 constexpr Millis kRecordCompletes{3000};
 constexpr Millis kLookAgain{100};
+// For the answer that lets the machine go on, on a busy host.
+constexpr Millis kStoppedMargin{20000};
 
 }  // namespace
 
@@ -60,6 +62,12 @@ Result<void> MachineRun::connect() {
 Result<void> MachineRun::recover(const snapshot::StrategyContext& context) {
   const auto leftover = journal_.load();
   if (!leftover) return leftover.error();
+  if (leftover->has_value() && (*leftover)->resume) {
+    // Before its agent is asked for anything.
+    const auto gone_on = snapshot::go_on(*monitor_, monitor_time());
+    if (!gone_on) return gone_on.error();
+    if (*gone_on) observer_.note("let the machine go on, which an interrupted run had stopped");
+  }
   const auto points = points_of(settings_).load();
   if (!points) return points.error();
   const bool left_by_us = leftover->has_value() || points->unfinished();
@@ -141,13 +149,25 @@ Result<void> MachineRun::reach_agent(bool left_by_us) {
   return {};
 }
 
-Result<void> MachineRun::take_instant(snapshot::Instant& instant) {
+Result<void> MachineRun::start_guardian(const snapshot::Instant& instant) {
+  auto guardian = Guardian::start({.vm = settings_.vm,
+                                   .agent = agent_endpoint(settings_),
+                                   .monitor = monitor_to_guard(instant)});
+  if (!guardian) return std::move(guardian).error();
+  guardian_.emplace(std::move(*guardian));
+  return {};
+}
+
+Result<void> MachineRun::take_instant(snapshot::Instant& instant, Meeting* meeting) {
   WindowOutcome window;
   if (agent_) {
     observer_.step("freeze");
-    auto guardian = Guardian::start({.vm = settings_.vm, .agent = agent_endpoint(settings_)});
-    if (!guardian) return std::move(guardian).error();
-    auto outcome = run_window(settings_, agent_, *guardian, instant, stop_);
+    if (!guardian_) {
+      if (auto started = start_guardian(instant); !started) return started;
+    }
+    auto outcome = run_window(settings_, agent_, *guardian_, instant, meeting, stop_);
+    // Where the thaw is its duty now, it goes on without us.
+    guardian_.reset();
     if (!outcome) {
       guest_may_be_frozen_ = true;
       return std::move(outcome).error();
@@ -156,8 +176,10 @@ Result<void> MachineRun::take_instant(snapshot::Instant& instant) {
   }
   if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
   // Not frozen: only who asked for no more than an instant gets one.
-  if (!window.tried && required() == Level::kCrash) {
-    window = take_unfrozen(settings_, instant, std::move(window));
+  if (meeting == nullptr && !window.tried && required() == Level::kCrash) {
+    auto taken = take_guarded(instant, std::move(window));
+    if (!taken) return std::move(taken).error();
+    window = std::move(*taken);
   }
   evidence_.window = std::move(window);
   if (evidence_.window.snapshot_error) {
@@ -165,6 +187,26 @@ Result<void> MachineRun::take_instant(snapshot::Instant& instant) {
     return Error(code, "unable to take the snapshot").caused_by(*evidence_.window.snapshot_error);
   }
   return {};
+}
+
+// Empty: there will be nothing to let go on.
+wire::Endpoint MachineRun::monitor_to_guard(const snapshot::Instant& instant) const {
+  return instant.stops_machine() ? monitor_endpoint(settings_) : wire::Endpoint();
+}
+
+// Nothing is frozen, but the machine may be stopped for a moment.
+Result<WindowOutcome> MachineRun::take_guarded(snapshot::Instant& instant, WindowOutcome before) {
+  if (!instant.stops_machine()) return take_unfrozen(settings_, instant, std::move(before));
+  auto guardian =
+      Guardian::start({.vm = settings_.vm, .agent = {}, .monitor = monitor_to_guard(instant)});
+  if (!guardian) return std::move(guardian).error();
+  if (auto armed = guardian->arm(settings_.snapshot_timeout * 2 + kStoppedMargin); !armed) {
+    return std::move(armed).error();
+  }
+  WindowOutcome window = take_unfrozen(settings_, instant, std::move(before));
+  // What has failed may have been to let it go on; the guardian then sees to it.
+  if (window.taken()) guardian->dismiss();
+  return window;
 }
 
 Result<void> MachineRun::read_record() {

@@ -26,7 +26,9 @@
 #include "qmp/client.h"
 #include "repository/level.h"
 #include "repository/lock.h"
+#include "run/guardian.h"
 #include "run/level.h"
+#include "run/meeting.h"
 #include "run/observer.h"
 #include "snapshot/journal.h"
 #include "snapshot/strategy.h"
@@ -43,8 +45,12 @@ class MachineRun {
   // level `crash` will do.
   [[nodiscard]] base::Result<void> recover(const snapshot::StrategyContext& context);
   [[nodiscard]] base::Result<void> look_at_disks();
-  // `instant` is prepared.
-  [[nodiscard]] base::Result<void> take_instant(snapshot::Instant& instant);
+  // Forks: called by who wants that done before there are threads, else take_instant() does it.
+  [[nodiscard]] base::Result<void> start_guardian(const snapshot::Instant& instant);
+  // `instant` is prepared. At a meeting it is one of several, which are taken together or not at
+  // all, and none of them without a freeze.
+  [[nodiscard]] base::Result<void> take_instant(snapshot::Instant& instant,
+                                                Meeting* meeting = nullptr);
   // The guest's record of the window; its lack is evidence, and no error.
   [[nodiscard]] base::Result<void> read_record();
   [[nodiscard]] base::Result<void> judge();
@@ -70,6 +76,9 @@ class MachineRun {
   [[nodiscard]] bool guest_may_be_frozen() const { return guest_may_be_frozen_; }
 
  private:
+  [[nodiscard]] wire::Endpoint monitor_to_guard(const snapshot::Instant& instant) const;
+  [[nodiscard]] base::Result<WindowOutcome> take_guarded(snapshot::Instant& instant,
+                                                         WindowOutcome before);
   [[nodiscard]] base::Result<void> reach_agent(bool left_by_us);
   [[nodiscard]] base::Error unanswered(base::Error error);
   // Is there no more to come?
@@ -82,6 +91,7 @@ class MachineRun {
   std::optional<repository::Lock> lock_;
   std::optional<qmp::Client> monitor_;
   std::optional<qga::Agent> agent_;
+  std::optional<Guardian> guardian_;
   qmp::BlockGraph graph_;
   Evidence evidence_;
   Verdict verdict_;

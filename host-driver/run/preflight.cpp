@@ -25,8 +25,13 @@ constexpr std::uint64_t kSpaceMargin = std::uint64_t{16} << 20U;
 }  // namespace
 
 Result<void> BackupRun::preflight() {
-  observer_.step("preflight");
   if (auto locked = take_locks(); !locked) return locked;
+  const auto id = repository::make_backup_id(begin_);
+  return id ? prepare(*id) : id.error();
+}
+
+Result<void> BackupRun::prepare(const std::string& id) {
+  observer_.step("preflight");
   auto version = images_.version(Deadline::in(settings_.qmp_timeout));
   if (!version) return std::move(version).error();
   qemu_img_version_ = std::move(*version);
@@ -34,19 +39,17 @@ Result<void> BackupRun::preflight() {
   if (auto connected = machine_.connect(); !connected) return connected;
   if (auto able = check_compression(); !able) return able;
 
-  auto id = repository::make_backup_id(begin_);
-  if (!id) return std::move(id).error();
   const std::string tag = settings_.incremental ? repository_->tag() : std::string();
   images_.limit_rate(settings_.rate_limit);
   const snapshot::StrategyContext context{.monitor = machine_.monitor(),
                                           .images = images_,
                                           .journal = machine_.journal(),
                                           .vm = settings_.vm,
-                                          .run = id->substr(id->size() - 8),
+                                          .run = id.substr(id.size() - 8),
                                           .overlay_directory = settings_.overlay_directory,
                                           .overlay_reserve = settings_.overlay_reserve,
                                           .tag = tag,
-                                          .backup_id = *id,
+                                          .backup_id = id,
                                           .rate_limit = settings_.rate_limit};
   auto strategy = make_strategy(settings_, settings_.method, context);
   if (!strategy) return std::move(strategy).error();
@@ -54,13 +57,13 @@ Result<void> BackupRun::preflight() {
   if (auto recovered = machine_.recover(context); !recovered) return recovered;
   // It may take minutes, and the machine go on meanwhile: what is true of its disks is asked after.
   if (request_.before_it_begins) {
-    if (auto ready = request_.before_it_begins(*id); !ready) return ready;
+    if (auto ready = request_.before_it_begins(id); !ready) return ready;
     if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
   }
   // What it frees need not be copied, nor is room wanted for it.
   if (auto trimmed = trim(); !trimmed) return trimmed;
   if (auto looked = look_at_disks(); !looked) return looked;
-  find_parent(*id);
+  find_parent(id);
   // Else the bitmaps of a backup that is merely out of sight would go.
   if (auto there = repository_->still_there(); !there) return there;
   keep_bitmaps(settings_.incremental ? latest_id_ : std::string());
@@ -71,7 +74,7 @@ Result<void> BackupRun::preflight() {
   if (auto enough = check_space(); !enough) return enough;
   auto directory = repository_->make_vm_directory(settings_.vm);
   if (!directory) return std::move(directory).error();
-  auto draft = repository::Draft::create(*directory, *id);
+  auto draft = repository::Draft::create(*directory, id);
   if (!draft) return std::move(draft).error();
   draft_.emplace(std::move(*draft));
 
@@ -81,6 +84,7 @@ Result<void> BackupRun::preflight() {
 }
 
 Result<void> BackupRun::take_locks() {
+  begin_ = std::chrono::system_clock::now();
   if (auto locked = machine_.lock(); !locked) return locked;
   auto opened = open_repository();
   if (!opened) return std::move(opened).error();
@@ -129,16 +133,16 @@ Result<void> BackupRun::look_at_disks() {
 }
 
 Result<void> BackupRun::check_space() {
-  std::uint64_t needed = kSpaceMargin;
+  needed_ = kSpaceMargin;
   for (std::size_t i = 0; i < machine_.graph().disks.size(); ++i)
-    needed += snapshot::data_to_copy(machine_.graph().disks[i], plan_[i]);
+    needed_ += snapshot::data_to_copy(machine_.graph().disks[i], plan_[i]);
   const auto free = repository::free_space(repository_->path());
   if (!free) return free.error();
-  if (*free >= needed) return {};
+  if (*free >= needed_) return {};
   return Error(ErrorCode::kNoSpace, "unable to back up into '" +
                                         base::printable(repository_->path()) +
                                         "': " + base::format_bytes(*free) + " free, " +
-                                        base::format_bytes(needed) + " may be needed");
+                                        base::format_bytes(needed_) + " may be needed");
 }
 
 }  // namespace holdfast::host::run

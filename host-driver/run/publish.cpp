@@ -63,6 +63,9 @@ Json BackupRun::manifest() const {
       {"holdfast", HOLDFAST_VERSION},
       {"id", draft_->id()},
       {"vm", settings_.vm},
+      {"group", request_.group.name.empty()
+                    ? Json()
+                    : Json{{"name", request_.group.name}, {"members", request_.group.members}}},
       {"method", std::string(strategy_->name())},
       {"kind", increment ? "increment" : "full"},
       {"begin", base::format_time(begin_)},

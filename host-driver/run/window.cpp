@@ -24,9 +24,18 @@ base::MonoTime now() {
   return std::chrono::steady_clock::now();
 }
 
-Millis window_bound(const config::Settings& settings) {
+Millis window_bound(const config::Settings& settings, const Meeting* meeting) {
   return settings.freeze_timeout + settings.snapshot_timeout + settings.agent_timeout +
-         settings.thaw_timeout + kMargin;
+         settings.thaw_timeout + kMargin + (meeting == nullptr ? Millis{0} : meeting->patience());
+}
+
+// Alone: at once.
+bool all_at(Meeting* meeting, Meeting::Point point) {
+  return meeting == nullptr || meeting->arrive(point);
+}
+
+void send_home(Meeting* meeting) {
+  if (meeting != nullptr) meeting->break_up();
 }
 
 Result<void> rescue(const config::Settings& settings, std::optional<qga::Agent>& agent,
@@ -69,10 +78,14 @@ Result<void> end_window(const config::Settings& settings, std::optional<qga::Age
 }  // namespace
 
 Result<WindowOutcome> run_window(const config::Settings& settings, std::optional<qga::Agent>& agent,
-                                 Guardian& guardian, snapshot::Instant& instant,
+                                 Guardian& guardian, snapshot::Instant& instant, Meeting* meeting,
                                  const std::stop_token& stop) {
   WindowOutcome outcome;
-  if (auto armed = guardian.arm(window_bound(settings)); !armed) return std::move(armed).error();
+  if (!all_at(meeting, Meeting::Point::kReady)) return outcome;
+  if (auto armed = guardian.arm(window_bound(settings, meeting)); !armed) {
+    send_home(meeting);
+    return std::move(armed).error();
+  }
   outcome.attempted = true;
   outcome.begin = std::chrono::system_clock::now();
   const auto sent = now();
@@ -83,12 +96,18 @@ Result<WindowOutcome> run_window(const config::Settings& settings, std::optional
   Result<void> thawed;
   if (!frozen) {
     outcome.freeze_error = std::move(frozen).error();
+    send_home(meeting);
     // It may still come true, or have left a lock behind: thaw all the same.
     thawed = rescue(settings, agent, guardian);
   } else {
     outcome.freeze_count = *frozen;
-    if (*frozen > 0 && !stop.stop_requested()) {
+    if (*frozen == 0 || stop.stop_requested()) {
+      send_home(meeting);
+    } else if (all_at(meeting, Meeting::Point::kFrozen)) {
       take(settings, instant, outcome);
+      if (!outcome.taken()) send_home(meeting);
+      // Whether they all were is the meeting's to know: this one is thawed in any case.
+      (void)all_at(meeting, Meeting::Point::kTaken);
       const auto state = qga::freeze_state(*agent, Deadline::in(settings.agent_timeout));
       outcome.frozen_after = state && *state == qga::FreezeState::kFrozen;
     }

@@ -16,6 +16,7 @@
 #include "config/settings.h"
 #include "qga/agent.h"
 #include "run/guardian.h"
+#include "run/meeting.h"
 #include "snapshot/instant.h"
 
 namespace holdfast::host::run {
@@ -46,11 +47,13 @@ struct WindowOutcome {
   [[nodiscard]] bool taken() const { return tried && !snapshot_error; }
 };
 
-// With a freeze. `agent` may come back empty, if its connection was of no use any more.
+// With a freeze; where it is one of several, the others are at the `meeting`: what keeps this one
+// from an instant keeps all of them from it. `agent` may come back empty, if its connection was of
+// no use any more.
 [[nodiscard]] base::Result<WindowOutcome> run_window(const config::Settings& settings,
                                                      std::optional<qga::Agent>& agent,
                                                      Guardian& guardian, snapshot::Instant& instant,
-                                                     const std::stop_token& stop);
+                                                     Meeting* meeting, const std::stop_token& stop);
 
 // Without: the instant alone, for level `crash`.
 [[nodiscard]] WindowOutcome take_unfrozen(const config::Settings& settings,

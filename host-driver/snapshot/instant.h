@@ -17,6 +17,10 @@ class Instant {
   Instant& operator=(const Instant&) = delete;
   virtual ~Instant() = default;
 
+  // Does take() stop the machine for a moment? Whoever takes over the thaw then lets it go on
+  // first.
+  [[nodiscard]] virtual bool stops_machine() const { return false; }
+
   // One request to QEMU, for all disks or none. After kTimedOut it may or may not have happened;
   // its owner finds out.
   [[nodiscard]] virtual base::Result<void> take(base::Deadline deadline) = 0;

@@ -40,6 +40,22 @@ Result<JournalDisk> parse_disk(const Json& entry) {
   return disk;
 }
 
+// Of earlier versions, a journal has none.
+Result<std::vector<JournalSnapshot>> parse_snapshots(const Json& journal) {
+  std::vector<JournalSnapshot> snapshots;
+  if (!journal.contains("snapshots")) return snapshots;
+  const auto entries = base::array_member(journal, "snapshots");
+  if (!entries) return entries.error();
+  for (const Json& entry : **entries) {
+    auto source = base::string_member(entry, "source");
+    auto path = base::string_member(entry, "path");
+    if (!source) return std::move(source).error();
+    if (!path) return std::move(path).error();
+    snapshots.push_back({std::move(*source), std::move(*path)});
+  }
+  return snapshots;
+}
+
 }  // namespace
 
 Json to_json(const Journal& journal) {
@@ -52,11 +68,13 @@ Json to_json(const Journal& journal) {
                      {"base_path", disk.base_path},
                      {"committed", disk.committed}});
   }
-  return {{"schema", kSchema},
-          {"run", journal.run},
-          {"method", journal.method},
-          {"may_be_taken", journal.may_be_taken},
-          {"disks", std::move(disks)}};
+  Json snapshots = Json::array();
+  for (const JournalSnapshot& snapshot : journal.snapshots)
+    snapshots.push_back({{"source", snapshot.source}, {"path", snapshot.path}});
+  return {{"schema", kSchema},         {"run", journal.run},
+          {"method", journal.method},  {"may_be_taken", journal.may_be_taken},
+          {"disks", std::move(disks)}, {"snapshots", std::move(snapshots)},
+          {"resume", journal.resume}};
 }
 
 Result<Journal> parse_journal(std::string_view text) {
@@ -78,6 +96,14 @@ Result<Journal> parse_journal(std::string_view text) {
     auto disk = parse_disk(entry);
     if (!disk) return std::move(disk).error();
     journal.disks.push_back(std::move(*disk));
+  }
+  auto snapshots = parse_snapshots(*json);
+  if (!snapshots) return std::move(snapshots).error();
+  journal.snapshots = std::move(*snapshots);
+  if (json->contains("resume")) {
+    const auto resume = base::bool_member(*json, "resume");
+    if (!resume) return resume.error();
+    journal.resume = *resume;
   }
   return journal;
 }

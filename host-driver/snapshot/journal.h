@@ -27,12 +27,21 @@ struct JournalDisk {
   bool committed = false;
 };
 
+// Of a method whose instant is taken below QEMU: `path` is made of `source`, and is to go again.
+struct JournalSnapshot {
+  std::string source;
+  std::string path;
+};
+
 struct Journal {
   std::string run;
   std::string method;
   // Set before the freeze: from here on an overlay may hold writes of the guest.
   bool may_be_taken = false;
   std::vector<JournalDisk> disks;
+  std::vector<JournalSnapshot> snapshots = {};
+  // The machine ran, and is stopped for the instant: one that is found paused is to go on.
+  bool resume = false;
 };
 
 [[nodiscard]] base::Json to_json(const Journal& journal);

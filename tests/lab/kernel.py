@@ -43,24 +43,25 @@ def _described():
 
 
 class Kernel:
-    def __init__(self, directory):
+    def __init__(self, directory, modules):
         self.image = os.path.join(directory, "vmlinuz")
-        self.modules = [os.path.join(directory, name + ".ko") for name in MODULES]
+        self.modules = [os.path.join(directory, name + ".ko") for name in modules]
 
 
-def kernel():
-    """The kernel, fetched first if the cache does not have it."""
+def kernel(modules=MODULES):
+    """The kernel with these modules, fetched first if the cache does not have it."""
     name, version = _package()
-    return Kernel(cache.made_once(f"kernel-{cache.key([name, version, MODULES])}",
-                                  lambda work, out: _build(name, work, out), 1 << 30))
+    return Kernel(cache.made_once(f"kernel-{cache.key([name, version, modules])}",
+                                  lambda work, out: _build(name, modules, work, out), 1 << 30),
+                  modules)
 
 
-def _build(package, work, out):
+def _build(package, modules, work, out):
     cache.run(["apt-get", "-qq", "download", package], cwd=work)
     tree = os.path.join(work, "tree")
     cache.run(["dpkg-deb", "-x", *glob.glob(os.path.join(work, "*.deb")), tree])
     shutil.copyfile(*glob.glob(os.path.join(tree, "boot/vmlinuz-*")), os.path.join(out, "vmlinuz"))
-    for name in MODULES:
+    for name in modules:
         found = glob.glob(os.path.join(tree, "lib/modules/**", name + ".ko"), recursive=True)
         shutil.copyfile(found[0], os.path.join(out, name + ".ko"))
 

@@ -36,11 +36,11 @@ _FITHAW = 0xC0045878  # _IOWR('X', 120, int), linux/fs.h
 _watchdog = None
 
 
-def missing():
-    """Why this can't be used here, or None."""
+def missing(*kinds):
+    """Why filesystems of these kinds (by default ext4) can't be used here, or None."""
     if os.geteuid() != 0:
         return "only root can mount"
-    for program in ("mkfs.ext4", "mount", "losetup"):
+    for program in (*(f"mkfs.{kind}" for kind in kinds or ("ext4",)), "mount", "losetup"):
         if shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None:
             return f"'{program}' is not installed"
     if not os.path.exists("/dev/loop-control"):
@@ -153,7 +153,8 @@ class LoopFilesystem:
         try:
             with open(self.image, "wb") as file:
                 file.truncate(megabytes << 20)
-            subprocess.run([f"mkfs.{kind}", "-q", self.image], check=True, timeout=60)
+            subprocess.run([f"mkfs.{kind}", "-q", self.image], check=True, timeout=60,
+                           stdout=subprocess.DEVNULL)
             _watchdog.say("mount " + self.mount_point)
             self._mount()
             os.chmod(self.mount_point, 0o755)

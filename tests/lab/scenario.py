@@ -130,10 +130,13 @@ class Lab:
 
     # ---- the guest's side
 
+    def make_disk(self, name, base):
+        """The image that the guest writes to, in place of `base`."""
+        return vm.overlay(base, self.path(f"{name}.qcow2"))
+
     def boot(self, ports=(), databases=True, reboots=False):
         """Without databases: the guest as the distribution has it, and nothing of ours at hand."""
-        disks = [vm.Disk(name, vm.overlay(base, self.path(f"{name}.qcow2")))
-                 for name, base in self.base.disks.items()]
+        disks = [vm.Disk(name, self.make_disk(name, base)) for name, base in self.base.disks.items()]
         if databases:
             disks.append(vm.Disk("tools", self.path("tools.raw"), "raw", read_only=True))
         self.guest = vm.Guest(self.directory, self.base, disks, name="first", ports=ports,

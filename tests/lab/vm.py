@@ -103,9 +103,10 @@ class Guest:
     """A running machine. `directory` takes its sockets and its console's log."""
 
     def __init__(self, directory, base, disks, name="guest", memory=1024, boot=True, ports=(),
-                 reboots=False, masked=()):
+                 reboots=False, masked=(), root="rw"):
         """`ports` are names of further virtio-serial ports, each on a socket of port_path();
-        `masked` are units that are not started. One that does not reboot ends instead."""
+        `masked` are units that are not started. One that does not reboot ends instead. `root` is
+        "ro" where that disk is read-only."""
         os.makedirs(directory, exist_ok=True)
         self.name = name
         self.disks = disks
@@ -121,11 +122,14 @@ class Guest:
                 os.unlink(path)
         self.accelerator = accelerator(base.kernel)
         accel = "kvm" if self.accelerator == "kvm" else "tcg,thread=multi"
+        # no_timer_check: on a machine with too much to do, a kernel may find that no tick of the
+        # timer has come in time, and panics.
         argv = [_qemu(), "-name", name, "-accel", accel, "-cpu", "max", "-m", str(memory),
                 "-smp", "2", "-nodefaults", "-display", "none",
                 *([] if reboots else ["-no-reboot"]),
                 "-kernel", base.kernel, "-initrd", base.initrd, "-append",
-                " ".join(["root=LABEL=holdfast-root rw console=ttyS0 quiet mitigations=off",
+                " ".join([f"root=LABEL=holdfast-root {root} console=ttyS0 quiet mitigations=off "
+                           "no_timer_check",
                           *(f"systemd.mask={unit}" for unit in masked)]),
                 "-serial", f"file:{self.console_path}",
                 "-qmp", f"unix:{self.qmp_path},server=on,wait=off",

@@ -74,7 +74,8 @@ class Gate:
                 if self._said in ready:
                     times -= len(os.read(self._said, times))
                 elif ready:
-                    raise AssertionError(f"{process.args} ended before")
+                    said = process.stderr.read() if process.stderr else ""
+                    raise AssertionError(f"ended before: {said}\n{process.args}")
                 else:
                     raise AssertionError(f"nobody came there within {seconds} s")
 

@@ -3,7 +3,10 @@
 
 #include "base/text.h"
 #include "snapshot/backup/backup_strategy.h"
+#include "snapshot/btrfs/btrfs_strategy.h"
+#include "snapshot/lvm/lvm_strategy.h"
 #include "snapshot/overlay/overlay_strategy.h"
+#include "snapshot/reflink/reflink_strategy.h"
 
 namespace holdfast::host::snapshot {
 
@@ -14,6 +17,15 @@ base::Result<std::unique_ptr<Strategy>> make_strategy(std::string_view name,
   }
   if (name == BackupStrategy::kName) {
     return std::unique_ptr<Strategy>(std::make_unique<BackupStrategy>(std::move(context)));
+  }
+  if (name == BtrfsStrategy::kName) {
+    return std::unique_ptr<Strategy>(std::make_unique<BtrfsStrategy>(std::move(context)));
+  }
+  if (name == LvmStrategy::kName) {
+    return std::unique_ptr<Strategy>(std::make_unique<LvmStrategy>(std::move(context)));
+  }
+  if (name == ReflinkStrategy::kName) {
+    return std::unique_ptr<Strategy>(std::make_unique<ReflinkStrategy>(std::move(context)));
   }
   return base::Error(base::ErrorCode::kConfiguration,
                      "there is no method '" + base::printable(name, 40) + "'");

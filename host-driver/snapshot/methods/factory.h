@@ -11,7 +11,8 @@
 
 namespace holdfast::host::snapshot {
 
-inline constexpr std::array<std::string_view, 2> kMethods{"overlay", "backup"};
+inline constexpr std::array<std::string_view, 5> kMethods{"overlay", "backup", "btrfs", "lvm",
+                                                          "reflink"};
 
 // kConfiguration for a name that nobody bears.
 [[nodiscard]] base::Result<std::unique_ptr<Strategy>> make_strategy(std::string_view name,

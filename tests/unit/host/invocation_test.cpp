@@ -35,14 +35,24 @@ TEST(Invocation, SaysOneSpecificThing) {
   };
   EXPECT_EQ(text({}), "a command is missing");
   EXPECT_EQ(text({"bakcup", "x"}), "unknown command 'bakcup'");
-  EXPECT_EQ(text({"backup"}), "usage: holdfast backup VM... | --all");
+  EXPECT_EQ(text({"backup"}), "usage: holdfast backup VM... | --all | --group=NAME");
   EXPECT_EQ(text({"restore", "x", "latest"}), "restore needs --to DIR");
-  EXPECT_EQ(text({"restore", "x"}), "usage: holdfast restore VM ID --to DIR");
+  EXPECT_EQ(text({"restore", "x"}), "usage: holdfast restore VM ID --to DIR|--group=ID --to DIR");
+  EXPECT_EQ(text({"restore", "x", "latest", "--group=y", "--to=/d"}),
+            "usage: holdfast restore VM ID --to DIR|--group=ID --to DIR");
+  EXPECT_EQ(text({"restore", "--group=y", "--to=/d", "--disk=a"}), "--disk is for one machine");
+  EXPECT_EQ(text({"list", "--group=x"}), "--group is for 'backup' and 'restore'");
+  EXPECT_EQ(text({"backup", "--group", ""}), "--group needs a name");
+  EXPECT_EQ(text({"backup", "--group=x", "y"}),
+            "usage: holdfast backup VM... | --all | --group=NAME");
+  EXPECT_EQ(text({"backup", "--group=x", "--qmp=/q"}), "--qmp is for one machine");
+  EXPECT_EQ(text({"backup", "--group=x", "--keep-failed"}),
+            "--keep-failed is not for a group, of which all is kept or nothing");
   EXPECT_EQ(text({"list", "--format", "vmdk"}), "--format is qcow2 or raw");
   EXPECT_EQ(text({"backup", "x", "--no-such"}), "unrecognised option '--no-such'");
   EXPECT_EQ(text({"backup", "x", "--qm", "/q"}), "unrecognised option '--qm'");
   EXPECT_EQ(text({"status", "x", ""}), "usage: holdfast status VM...");
-  EXPECT_EQ(text({"backup", "x", "--all"}), "usage: holdfast backup VM... | --all");
+  EXPECT_EQ(text({"backup", "x", "--all"}), "usage: holdfast backup VM... | --all | --group=NAME");
   EXPECT_EQ(text({"backup", "x", "y", "--agent", "/q"}), "--agent is for one machine");
   EXPECT_EQ(text({"backup", "--all", "--qmp", "/q"}), "--qmp is for one machine");
   EXPECT_EQ(text({"list", "--all"}),

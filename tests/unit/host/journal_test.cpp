@@ -37,12 +37,34 @@ TEST(Journal, ReadsBackWhatItWrote) {
   EXPECT_FALSE(file.load()->has_value());
 }
 
+TEST(Journal, KeepsTheSnapshotsBelowQemuAndThatTheMachineIsToGoOn) {
+  TemporaryDirectory directory;
+  const JournalFile file(directory.file("web1.json"));
+  const Journal journal{"1f3a9c0b", "btrfs", true, {}, {{"/srv", "/srv/.holdfast-web1-0"}}, true};
+  ASSERT_TRUE(file.save(journal));
+  const auto loaded = file.load();
+  ASSERT_TRUE(loaded && *loaded);
+  EXPECT_EQ(to_json(**loaded), to_json(journal));
+  EXPECT_EQ((*loaded)->snapshots.front().path, "/srv/.holdfast-web1-0");
+  EXPECT_TRUE((*loaded)->resume);
+}
+
+TEST(Journal, ReadsThoseOfBeforeTheseWereThere) {
+  const auto read =
+      parse_journal(R"({"schema":1,"run":"x","method":"o","may_be_taken":true,"disks":[]})");
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(read->snapshots.empty());
+  EXPECT_FALSE(read->resume);
+}
+
 TEST(Journal, RefusesWhatIsNone) {
   TemporaryDirectory directory;
   const JournalFile file(directory.file("web1.json"));
   for (const char* text :
        {"", "{}", "[]", R"({"schema": 2})",
-        R"({"schema":1,"run":"x","method":"o","may_be_taken":true,"disks":[1]})"}) {
+        R"({"schema":1,"run":"x","method":"o","may_be_taken":true,"disks":[1]})",
+        R"({"schema":1,"run":"x","method":"o","may_be_taken":true,"disks":[],"snapshots":[{}]})",
+        R"({"schema":1,"run":"x","method":"o","may_be_taken":true,"disks":[],"resume":1})"}) {
     ASSERT_TRUE(base::write_file(file.path(), text, 0600, base::Durable::kNo));
     const auto loaded = file.load();
     ASSERT_FALSE(loaded) << text;

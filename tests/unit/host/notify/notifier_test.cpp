@@ -85,6 +85,22 @@ TEST(NoticeSubject, SaysTheWorst) {
   EXPECT_EQ(subject_of(of({again})), "kvm1: backup well again: web1");
 }
 
+TEST(NoticeSubject, NamesTheGroupAndWhoItFailedOf) {
+  std::vector<Told> group{with("db1", 0), with("web1", 0)};
+  for (Told& told : group)
+    told.group = "shop";
+  EXPECT_EQ(subject_of(of(group)), "kvm1: backup of group shop done: 2 machines");
+  group[0].status = group[1].status = 1;
+  group[0].by_another = true;
+  group[1].problems = {Error(ErrorCode::kIo, "no freeze")};
+  EXPECT_EQ(subject_of(of(group)),
+            "kvm1: backup of group shop FAILED: web1: no freeze (of 2 machines)");
+  EXPECT_EQ(names_of(of(group), kFailed), "db1 web1");
+  EXPECT_EQ(json_of(of(group)).at("machines").at(0).at("group"), "shop");
+  group.push_back(with("mail1", 0));
+  EXPECT_EQ(subject_of(of(group)), "kvm1: backup FAILED: web1: no freeze (of 3 machines)");
+}
+
 TEST(NoticeText, HasTheFailedOnesFirstAndNothingUnescaped) {
   ::setenv("TZ", "UTC", 1);
   ::tzset();

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+//
+// Will the method do for these disks? Those whose instant is taken below QEMU are asked themselves.
+#include "doctor/doctor.h"
+#include "image/qemu_img.h"
+#include "snapshot/methods/factory.h"
+
+namespace holdfast::host::doctor {
+
+namespace {
+
+constexpr const char* kArea = "disks";
+
+// What other methods need is looked at one by one, in check_disks.cpp.
+bool asks_itself(std::string_view method) {
+  return method != "overlay" && method != "backup";
+}
+
+}  // namespace
+
+void look_at_method(const Patient& patient, qmp::Client& monitor, Findings& findings) {
+  const config::Settings& settings = patient.settings;
+  if (!asks_itself(settings.method) || !patient.disks || patient.disks->disks.empty()) return;
+  image::QemuImg images(patient.processes, settings.qemu_img);
+  snapshot::JournalFile unused("");
+  auto strategy =
+      snapshot::make_strategy(settings.method, {.monitor = monitor,
+                                                .images = images,
+                                                .journal = unused,
+                                                .vm = settings.vm,
+                                                .run = "doctor",
+                                                .overlay_directory = {},
+                                                .overlay_reserve = settings.overlay_reserve,
+                                                .tag = {},
+                                                .backup_id = {}});
+  if (!strategy) {
+    findings.push_back(problem(kArea, "method", strategy.error(), "see METHODS in holdfast(1)"));
+    return;
+  }
+  const auto plan = (*strategy)->check(*patient.disks, {});
+  if (!plan) {
+    findings.push_back(problem(kArea, "method", plan.error(), "see METHODS in holdfast(1)"));
+    return;
+  }
+  findings.push_back({Level::kOk, kArea, "method",
+                      "the method '" + settings.method + "' will do for all of them"});
+  if (!settings.incremental) return;
+  findings.push_back({Level::kWarning, kArea, "no-increments",
+                      "every backup is a full one: " + plan->front().full_because,
+                      "'incremental = no' says that this is meant; overlay and backup make them"});
+}
+
+}  // namespace holdfast::host::doctor

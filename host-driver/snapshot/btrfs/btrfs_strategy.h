@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+//
+// Method `btrfs`: a read-only snapshot of each subvolume that holds images, inside that subvolume,
+// as ".holdfast-VM-RUN-N". Taking one writes out what is dirty of the subvolume first (Linux:
+// fs/btrfs/ioctl.c, btrfs_mksnapshot(): btrfs_start_delalloc_snapshot(), then it waits for it), so
+// that it holds whatever QEMU has written.
+//
+// Threads, errors: as Strategy. kPermission without CAP_SYS_ADMIN: without it, snapshots can
+// be made, but not deleted.
+#pragma once
+
+#include "snapshot/storage_strategy.h"
+
+namespace holdfast::host::snapshot {
+
+class BtrfsStrategy final : public StorageStrategy {
+ public:
+  static constexpr std::string_view kName = "btrfs";
+
+  explicit BtrfsStrategy(StrategyContext context) : StorageStrategy(std::move(context)) {}
+
+  [[nodiscard]] std::string_view name() const override { return kName; }
+
+ private:
+  [[nodiscard]] base::Result<void> do_check() override;
+  [[nodiscard]] base::Result<std::string> do_unit(const std::string& image) override;
+  [[nodiscard]] std::string do_place(const std::string& unit, std::size_t index) override;
+  [[nodiscard]] base::Result<void> do_prepare(const JournalSnapshot& snapshot,
+                                              base::Deadline deadline) override;
+  [[nodiscard]] base::Result<void> do_take(const JournalSnapshot& snapshot,
+                                           base::Deadline deadline) override;
+  [[nodiscard]] base::Result<void> do_remove(const JournalSnapshot& snapshot,
+                                             base::Deadline deadline) override;
+};
+
+}  // namespace holdfast::host::snapshot

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+#include "run/meeting.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+namespace holdfast::host::run {
+namespace {
+
+using Point = Meeting::Point;
+
+TEST(Meeting, LetsNobodyOnBeforeAllAreThere) {
+  constexpr std::size_t kMembers = 4;
+  Meeting meeting(kMembers, base::Millis{0});
+  std::atomic<std::size_t> frozen{0};
+  std::atomic<bool> early{false};
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < kMembers; ++i) {
+      threads.emplace_back([&] {
+        EXPECT_TRUE(meeting.arrive(Point::kReady));
+        ++frozen;
+        EXPECT_TRUE(meeting.arrive(Point::kFrozen));
+        if (frozen != kMembers) early = true;
+        EXPECT_TRUE(meeting.arrive(Point::kTaken));
+      });
+    }
+  }
+  EXPECT_FALSE(early);
+  EXPECT_FALSE(meeting.broken());
+  EXPECT_GT(meeting.together().count(), 0);
+}
+
+TEST(Meeting, SendsEverybodyHomeOnceOneCannotCome) {
+  Meeting meeting(3, base::Millis{0});
+  {
+    std::jthread waiting([&] { EXPECT_FALSE(meeting.arrive(Point::kReady)); });
+    meeting.break_up();
+  }
+  EXPECT_FALSE(meeting.arrive(Point::kFrozen));
+  EXPECT_TRUE(meeting.broken());
+  EXPECT_EQ(meeting.together().count(), 0);
+}
+
+}  // namespace
+}  // namespace holdfast::host::run
