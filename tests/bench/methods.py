@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""What each method costs, in the same guest, in turn.
+
+    python3 -m bench.methods DIRECTORY ROUNDS
+
+Each is one full backup, or one restore point, under the load of both databases.
+
+    window      the call of the freeze to the answer of the thaw
+    pause       the longest that the MySQL client saw in the whole run, copy and settling with it
+    run         all of the command; beside it qemu-img's time for copying the same images just before
+    space       what stood beside the images at most
+    stored      in the repository
+"""
+
+import os
+import shutil
+import sys
+
+from lab import claims as claims_module
+from lab import scenario
+
+from . import figures
+from .rig import Rig
+
+MIB = 1 << 20
+
+
+class Backup:
+    """A full backup by one of the methods."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def take(self, rig):
+        return rig.host_json("backup", scenario.VM, "--full", f"--method={self.name}",
+                             f"--overlay-directory={rig.place}", "--require=application")
+
+    def window(self, taken):
+        return taken["window"]["total_ms"]
+
+    def forget(self, rig, taken):
+        shutil.rmtree(rig.path("repository", scenario.VM, taken["id"]))
+
+    def stored(self, taken):
+        return sum(disk["bytes"] for disk in taken["disks"]) / MIB
+
+
+class Point:
+    """A restore point, which copies nothing."""
+
+    name = "snapshot create"
+
+    def take(self, rig):
+        return rig.host_json("snapshot", "create", scenario.VM, "--require=application")
+
+    def window(self, taken):
+        return taken["evidence"]["window"]["total_ms"]
+
+    def forget(self, rig, taken):
+        rig.host_json("snapshot", "delete", scenario.VM, taken["id"])
+
+    def stored(self, _taken):
+        return None
+
+
+WAYS = [Backup("overlay"), Backup("backup"), Backup("btrfs"), Backup("reflink"), Point()]
+
+
+def measure(rig, rounds):
+    """{way: [(what it answered, what was seen, the floor of its copy in seconds), a round each]}."""
+    found = {way.name: [] for way in WAYS}
+    for number in range(rounds):
+        for way in WAYS:
+            floor = rig.convert()
+            taken, seen = rig.watched(lambda: way.take(rig))  # pylint: disable=cell-var-from-loop
+            way.forget(rig, taken)
+            found[way.name].append((taken, seen, floor))
+            rig.claims.say(f"{number + 1}/{rounds}  {way.name:16} "
+                           f"window {way.window(taken):.0f} ms, "
+                           f"pause {seen.pause_ms['mysql']:.0f} ms, {seen.seconds:.1f} s, "
+                           f"qemu-img {floor:.1f} s")
+    return found
+
+
+def series(way, rounds):
+    """What is said of one way: {figure: Series}. A point copies nothing, and stores nothing elsewhere."""
+    figure_of = {
+        "window_ms": lambda taken, *_: way.window(taken),
+        "pause_mysql_ms": lambda _, seen, __: seen.pause_ms["mysql"],
+        "pause_postgresql_ms": lambda _, seen, __: seen.pause_ms["postgresql"],
+        "run_s": lambda _, seen, __: seen.seconds,
+        "space_mib": lambda _, seen, __: seen.extra_bytes / MIB,
+    }
+    if way.stored(rounds[0][0]) is not None:
+        figure_of["times_qemu_img"] = lambda _, seen, floor: seen.seconds / floor
+        figure_of["stored_mib"] = lambda taken, *_: way.stored(taken)
+    return {name: figures.Series(figure(*one) for one in rounds)
+            for name, figure in figure_of.items()}
+
+
+COLUMNS = [("window_ms", "window, ms", 0), ("pause_mysql_ms", "longest pause, ms", 0),
+           ("run_s", "run, s", 1), ("times_qemu_img", "x qemu-img", 2),
+           ("space_mib", "space beside, MiB", 0),
+           ("stored_mib", "stored, MiB", 0)]
+
+
+def table(by_name):
+    return figures.markdown(
+        ["method", *(title for _, title, _ in COLUMNS)],
+        [[f"`{name}`", *(one[figure].shown(digits) if figure in one else "-"
+                         for figure, _, digits in COLUMNS)] for name, one in by_name.items()])
+
+
+def main():
+    directory, rounds = os.path.abspath(sys.argv[1]), int(sys.argv[2])
+    claims = claims_module.Claims()
+    with Rig(os.path.join(directory, "lab"), claims) as rig:
+        rig.start()
+        found = measure(rig, rounds)
+    by_name = {way.name: series(way, found[way.name]) for way in WAYS}
+    figures.write(os.path.join(directory, "methods.json"),
+                  {name: {figure: one.as_json() for figure, one in of.items()}
+                   for name, of in by_name.items()})
+    print("\n" + table(by_name), flush=True)
+
+
+if __name__ == "__main__":
+    main()
