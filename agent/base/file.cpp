@@ -25,16 +25,6 @@ namespace {
 // What mkostemp(3) makes a name of.
 constexpr std::string_view kTemplate = ".XXXXXX";
 
-std::string in_quotes(const std::string& path) {
-  return "'" + printable(path) + "'";
-}
-
-std::string directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 }  // namespace
 
 Result<void> write_all(int fd, std::string_view content, const std::string& path) {

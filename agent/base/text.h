@@ -16,6 +16,13 @@ namespace holdfast::base {
 // through here before it reaches a terminal, a log or an error.
 [[nodiscard]] std::string printable(std::string_view text, std::size_t limit = 400);
 
+// 'text', printable: how errors name paths and what others said.
+[[nodiscard]] std::string in_quotes(std::string_view text);
+
+// Of a path: what stands before its last slash; "/" for what is in the root, "." where there is no
+// slash.
+[[nodiscard]] std::string directory_of(std::string_view path);
+
 // "1.4 GiB": three significant figures, binary units.
 [[nodiscard]] std::string format_bytes(std::uint64_t bytes);
 

@@ -33,10 +33,6 @@ constexpr std::array<const char*, 6> kNames{"tpm2-00.permall",      "tpm2-00.vol
                                             "tpm2-00.savestate",    "tpm-00.permall",
                                             "tpm-00.volatilestate", "tpm-00.savestate"};
 
-std::string in_quotes(const std::string& text) {
-  return "'" + base::printable(text) + "'";
-}
-
 bool is_directory(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
@@ -72,12 +68,12 @@ Result<std::string> read_whole(int fd, const std::string& path) {
   for (;;) {
     const ssize_t count = ::read(fd, piece.data(), piece.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return base::errno_error(errno, "unable to read " + in_quotes(path));
+    if (count < 0) return base::errno_error(errno, "unable to read " + base::in_quotes(path));
     if (count == 0) return content;
     content.append(piece.data(), static_cast<std::size_t>(count));
     if (content.size() > kLargest) {
       return Error(ErrorCode::kTooLarge,
-                   in_quotes(path) + " is larger than " + base::format_bytes(kLargest));
+                   base::in_quotes(path) + " is larger than " + base::format_bytes(kLargest));
     }
   }
 }
@@ -104,17 +100,18 @@ Result<Reading> read_once(int directory, const TpmPlace& place, const Names& nam
     const base::UniqueFd fd(::openat(directory, name.c_str(),
                                      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     if (!fd.valid()) {
-      if (errno != ENOENT) return base::errno_error(errno, "unable to open " + in_quotes(path));
+      if (errno != ENOENT)
+        return base::errno_error(errno, "unable to open " + base::in_quotes(path));
       reading.stamps.emplace_back();
       continue;
     }
     struct stat status {};
     if (::fstat(fd.get(), &status) != 0) {
-      return base::errno_error(errno, "unable to look at " + in_quotes(path));
+      return base::errno_error(errno, "unable to look at " + base::in_quotes(path));
     }
     if (!S_ISREG(status.st_mode)) {
       return Error(ErrorCode::kRefused,
-                   "unable to use " + in_quotes(path) + ": not a regular file");
+                   "unable to use " + base::in_quotes(path) + ": not a regular file");
     }
     auto content = read_whole(fd.get(), path);
     if (!content) return std::move(content).error();
@@ -134,7 +131,8 @@ Result<TpmPlace> place_of_uri(TpmPlace place, const std::string& uri) {
     return place;
   }
   if (!uri.starts_with(kFile)) {
-    return Error(ErrorCode::kUnsupported, "unable to use the TPM's backend-uri " + in_quotes(uri));
+    return Error(ErrorCode::kUnsupported,
+                 "unable to use the TPM's backend-uri " + base::in_quotes(uri));
   }
   const std::string path = uri.substr(kFile.size());
   const std::size_t slash = path.rfind('/');
@@ -177,7 +175,7 @@ Result<TpmPlace> find_swtpm(const Words& words, pid_t qemu, const std::string& c
     const auto own = command_line_of(holder);
     if (own && program_name(*own).starts_with("swtpm")) return place_in(*own, holder);
   }
-  return Error(ErrorCode::kNotFound, "no swtpm is to be seen at " + in_quotes(socket))
+  return Error(ErrorCode::kNotFound, "no swtpm is to be seen at " + base::in_quotes(socket))
       .with_hint(std::string("run this as root, or ") + kSet);
 }
 
@@ -198,7 +196,7 @@ Result<TpmPlace> place_in(const Words& words, pid_t swtpm) {
   const std::string absolute = absolute_path(place.directory, swtpm);
   if (absolute.empty()) {
     return Error(ErrorCode::kNotFound,
-                 "it is not known what swtpm means by " + in_quotes(place.directory))
+                 "it is not known what swtpm means by " + base::in_quotes(place.directory))
         .with_hint(kSet);
   }
   place.directory = absolute;
@@ -207,7 +205,7 @@ Result<TpmPlace> place_in(const Words& words, pid_t swtpm) {
 
 Result<TpmPlace> find_libvirt_tpm(bool session, const std::string& uuid) {
   if (!base::is_plain_name(uuid)) {
-    return Error(ErrorCode::kProtocol, in_quotes(uuid) + " is no UUID");
+    return Error(ErrorCode::kProtocol, base::in_quotes(uuid) + " is no UUID");
   }
   std::string base = "/var/lib/libvirt/swtpm/";
   if (session) {
@@ -223,7 +221,7 @@ Result<TpmPlace> find_libvirt_tpm(bool session, const std::string& uuid) {
       return TpmPlace{.engine = "swtpm", .found_by = "libvirt", .directory = directory};
     }
   }
-  return Error(ErrorCode::kNotFound, "there is none below " + in_quotes(base + uuid))
+  return Error(ErrorCode::kNotFound, "there is none below " + base::in_quotes(base + uuid))
       .with_hint(std::string("run this as root, or ") + kSet);
 }
 
@@ -236,7 +234,8 @@ Result<std::vector<TpmFile>> read_tpm_state(const TpmPlace& place,
   const base::UniqueFd directory(
       ::open(place.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory.valid()) {
-    return base::errno_error(errno, "unable to open " + in_quotes(place.directory)).with_hint(kSet);
+    return base::errno_error(errno, "unable to open " + base::in_quotes(place.directory))
+        .with_hint(kSet);
   }
   const Names names = names_of(place);
   for (int attempt = 0; attempt < kReadings; ++attempt) {
@@ -248,11 +247,11 @@ Result<std::vector<TpmFile>> read_tpm_state(const TpmPlace& place,
       same = same && stamp_at(directory.get(), names[i].first) == reading->stamps[i];
     if (!same) continue;
     if (!reading->files.empty()) return std::move(reading->files);
-    return Error(ErrorCode::kNotFound, "there is no state in " + in_quotes(place.directory))
+    return Error(ErrorCode::kNotFound, "there is no state in " + base::in_quotes(place.directory))
         .with_hint(kSet);
   }
   return Error(ErrorCode::kBusy,
-               in_quotes(place.directory) + " changes faster than it can be read");
+               base::in_quotes(place.directory) + " changes faster than it can be read");
 }
 
 }  // namespace holdfast::host::definition

@@ -18,11 +18,6 @@ namespace {
 constexpr const char* kArea = "disks";
 constexpr std::string_view kOverlay = "overlay";
 
-std::string directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
-}
-
 // Can all of it be read? The first image that cannot.
 std::optional<Finding> look_at_files(const qmp::Disk& disk) {
   for (const qmp::ImageLayer& layer : disk.chain) {
@@ -53,7 +48,7 @@ std::optional<Finding> look_at_room(const config::Settings& settings, const qmp:
                    "set overlay-directory to a directory that QEMU may write to"};
   }
   const std::string directory = settings.overlay_directory.empty()
-                                    ? directory_of(disk.chain.front().path)
+                                    ? base::directory_of(disk.chain.front().path)
                                     : settings.overlay_directory;
   if (::access(directory.c_str(), W_OK) != 0) {
     return Finding{Level::kProblem, kArea, "overlay-directory",

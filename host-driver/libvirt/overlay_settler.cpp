@@ -33,17 +33,13 @@ Deadline command_time() {
   return Deadline::in(kCommandTime);
 }
 
-std::string in_quotes(const std::string& text) {
-  return "'" + base::printable(text) + "'";
-}
-
 bool exists(const std::string& path) {
   return ::access(path.c_str(), F_OK) == 0;
 }
 
 Result<void> move(const std::string& from, const std::string& to) {
   if (::rename(from.c_str(), to.c_str()) == 0) return {};
-  return base::errno_error(errno, "unable to rename " + in_quotes(from));
+  return base::errno_error(errno, "unable to rename " + base::in_quotes(from));
 }
 
 bool is_on_top(const DomainDisks& now, const JournalDisk& disk) {
@@ -66,7 +62,8 @@ Result<void> must_not_be_off(const Journal& journal, const DomainDisks& now) {
   for (const JournalDisk& disk : journal.disks) {
     if (!now.inactive_paths.contains(disk.overlay_path)) continue;
     return Error(ErrorCode::kRefused, "the machine is shut off, and its disk '" + disk.name +
-                                          "' is on the overlay " + in_quotes(disk.overlay_path))
+                                          "' is on the overlay " +
+                                          base::in_quotes(disk.overlay_path))
         .with_hint("start it: it goes on with the overlay; then 'holdfast recover' commits it");
   }
   return {};
@@ -82,7 +79,7 @@ Result<void> OverlaySettler::start_commit(const JournalDisk& disk, const DomainD
   }
   if (now.chain.size() < 2 || now.chain[1].path != disk.base_path) {
     return Error(ErrorCode::kRefused,
-                 in_quotes(disk.base_path) + " is not what stands below the overlay");
+                 base::in_quotes(disk.base_path) + " is not what stands below the overlay");
   }
   auto started = bridge_.execute("commit-disk", {{"target", disk.name}}, command_time());
   if (!started) return std::move(started).error();
@@ -123,23 +120,24 @@ Result<void> OverlaySettler::remove_overlay(const Journal& journal, const Journa
   const std::string& path = disk.overlay_path;
   if (!exists(path)) return {};
   if (now.uses(path)) {
-    return Error(ErrorCode::kRefused,
-                 "unable to remove the overlay " + in_quotes(path) + ": the machine needs it");
+    return Error(ErrorCode::kRefused, "unable to remove the overlay " + base::in_quotes(path) +
+                                          ": the machine needs it");
   }
   if (!disk.committed && journal.may_be_taken &&
       !images_.is_untouched(path, command_time()).value_or(false)) {
-    return Error(ErrorCode::kRefused,
-                 "the overlay " + in_quotes(path) + " of an interrupted run is not in use any more")
+    return Error(ErrorCode::kRefused, "the overlay " + base::in_quotes(path) +
+                                          " of an interrupted run is not in use any more")
         .with_hint(
             "the machine was started without it, and it holds what the guest wrote last: with "
             "the machine off, 'qemu-img commit' it into " +
-            in_quotes(disk.base_path) + ", or put it away; then remove " + in_quotes(file_.path()));
+            base::in_quotes(disk.base_path) + ", or put it away; then remove " +
+            base::in_quotes(file_.path()));
   }
   const std::string aside = path + std::string(kAside);
   if (auto moved = move(path, aside); !moved) return moved;
   const auto after = read_disks(bridge_, command_time());
   if (!after || after->uses(path)) {
-    Error error = after ? Error(ErrorCode::kBusy, "the overlay " + in_quotes(path) +
+    Error error = after ? Error(ErrorCode::kBusy, "the overlay " + base::in_quotes(path) +
                                                       " was put on top of its disk just now")
                               .with_hint("again: 'holdfast recover' or the next backup")
                         : after.error();
@@ -147,7 +145,7 @@ Result<void> OverlaySettler::remove_overlay(const Journal& journal, const Journa
     return error;
   }
   if (::unlink(aside.c_str()) != 0) {
-    return base::errno_error(errno, "unable to remove the overlay " + in_quotes(aside));
+    return base::errno_error(errno, "unable to remove the overlay " + base::in_quotes(aside));
   }
   return {};
 }

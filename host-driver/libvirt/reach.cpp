@@ -24,10 +24,6 @@ namespace {
 
 constexpr mode_t kThrough = 0711;
 
-std::string in_quotes(const std::string& path) {
-  return "'" + base::printable(path) + "'";
-}
-
 // In a process of its own, which becomes this user for it: access lists, and whatever else there
 // is, are the kernel's to judge. Only system calls, since there are threads.
 bool gets_to(const std::string& directory, const Owner& owner) {
@@ -49,7 +45,7 @@ Result<void> open_way(const std::string& directory) {
   struct stat status {};
   if (!fd.valid() || ::fstat(fd.get(), &status) != 0 ||
       ::fchmod(fd.get(), (status.st_mode & 07777U) | kThrough) != 0) {
-    return base::errno_error(errno, "unable to open " + in_quotes(directory) + " for QEMU");
+    return base::errno_error(errno, "unable to open " + base::in_quotes(directory) + " for QEMU");
   }
   return {};
 }
@@ -58,7 +54,7 @@ Result<void> give(const std::string& path, const Owner& owner) {
   const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd.valid() || ::fchown(fd.get(), owner.user, owner.group) != 0 ||
       ::fchmod(fd.get(), 0600) != 0) {
-    return base::errno_error(errno, "unable to set the owner of " + in_quotes(path));
+    return base::errno_error(errno, "unable to set the owner of " + base::in_quotes(path));
   }
   return {};
 }
@@ -72,7 +68,7 @@ bool is_us(const Owner& owner) {
 Result<Owner> owner_of(const std::string& image) {
   struct stat status {};
   if (::stat(image.c_str(), &status) != 0) {
-    return base::errno_error(errno, "unable to find the image " + in_quotes(image));
+    return base::errno_error(errno, "unable to find the image " + base::in_quotes(image));
   }
   return Owner{status.st_uid, status.st_gid};
 }
@@ -85,7 +81,7 @@ Result<void> let_through(const std::string& directory, const Owner& owner) {
   }
   if (::geteuid() != 0 || gets_to(directory, owner)) return {};
   return Error(ErrorCode::kPermission, "the machine's QEMU, user " + std::to_string(owner.user) +
-                                           ", cannot get to " + in_quotes(above))
+                                           ", cannot get to " + base::in_quotes(above))
       .with_hint(
           "let it through every directory on the way (chmod o+x, or setfacl -m u:USER:x), or use "
           "method = overlay");

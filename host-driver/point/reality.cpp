@@ -16,10 +16,6 @@ using base::Result;
 
 namespace {
 
-std::string in_quotes(const std::string& text) {
-  return "'" + base::printable(text) + "'";
-}
-
 bool is_same_file(const std::string& one, const std::string& other) {
   struct stat first {};
   struct stat second {};
@@ -48,11 +44,11 @@ std::optional<std::string> problem_of(const PointDisk& disk, std::string_view id
   const auto found = images.find(path);
   if (found == images.end()) return "disk '" + disk.name + "': its image was not looked at";
   if (!found->second) {
-    return "disk '" + disk.name + "': unable to look at " + in_quotes(path) + ": " +
+    return "disk '" + disk.name + "': unable to look at " + base::in_quotes(path) + ": " +
            found->second.error().text();
   }
   if (found->second->snapshot(snapshot_name(id)) != nullptr) return std::nullopt;
-  return "disk '" + disk.name + "': " + in_quotes(path) + " has it no more";
+  return "disk '" + disk.name + "': " + base::in_quotes(path) + " has it no more";
 }
 
 std::vector<std::string> problems_of(const Point& point, const Images& images) {
@@ -75,11 +71,11 @@ Result<void> check_chain(const PointDisk& disk, image::QemuImg& images, Deadline
     const std::string& below = info->backing_file;
     if (is_last ? below.empty() : is_same_file(below, disk.chain[i + 1].path)) continue;
     return Error(ErrorCode::kRefused,
-                 "what " + in_quotes(layer.path) +
+                 "what " + base::in_quotes(layer.path) +
                      " stands on is not what it was when the point was "
                      "taken: " +
-                     (below.empty() ? "nothing" : in_quotes(below)) + ", and it was " +
-                     (is_last ? "nothing" : in_quotes(disk.chain[i + 1].path)));
+                     (below.empty() ? "nothing" : base::in_quotes(below)) + ", and it was " +
+                     (is_last ? "nothing" : base::in_quotes(disk.chain[i + 1].path)));
   }
   return {};
 }

@@ -23,14 +23,10 @@ using base::Result;
 
 namespace {
 
-std::string in_quotes(std::string_view path) {
-  return "'" + base::printable(path) + "'";
-}
-
 Result<void> flush(const std::string& path, int flags) {
   const base::UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW));
   if (!fd.valid() || ::fsync(fd.get()) != 0) {
-    return base::errno_error(errno, "unable to flush " + in_quotes(path));
+    return base::errno_error(errno, "unable to flush " + base::in_quotes(path));
   }
   return {};
 }
@@ -85,7 +81,7 @@ bool is_backup_id(std::string_view name) {
 
 Result<void> check_vm_name(std::string_view name) {
   if (base::is_plain_name(name)) return {};
-  return Error(ErrorCode::kUsage, in_quotes(name) + " is not a name for a virtual machine")
+  return Error(ErrorCode::kUsage, base::in_quotes(name) + " is not a name for a virtual machine")
       .with_hint("1 to 64 letters, digits, '.', '_', '-'; the first a letter or a digit");
 }
 
@@ -93,7 +89,7 @@ Result<Kind> kind_of(const std::string& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) {
     if (errno == ENOENT) return Kind::kMissing;
-    return base::errno_error(errno, "unable to look at " + in_quotes(path));
+    return base::errno_error(errno, "unable to look at " + base::in_quotes(path));
   }
   if (S_ISDIR(status.st_mode)) return Kind::kDirectory;
   return S_ISREG(status.st_mode) ? Kind::kFile : Kind::kOther;
@@ -102,11 +98,11 @@ Result<Kind> kind_of(const std::string& path) {
 Result<void> ensure_directory(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) == 0) return {};
   if (errno != EEXIST)
-    return base::errno_error(errno, "unable to make the directory " + in_quotes(path));
+    return base::errno_error(errno, "unable to make the directory " + base::in_quotes(path));
   const auto kind = kind_of(path);
   if (!kind) return kind.error();
   if (*kind == Kind::kDirectory) return {};
-  return Error(ErrorCode::kRefused, "unable to use " + in_quotes(path) + ": not a directory");
+  return Error(ErrorCode::kRefused, "unable to use " + base::in_quotes(path) + ": not a directory");
 }
 
 Result<void> ensure_directories(const std::string& path) {
@@ -115,7 +111,7 @@ Result<void> ensure_directories(const std::string& path) {
     const std::string parent = path.substr(0, slash);
     // Parents may be links: /var/lib on another disk is the administrator's choice.
     if (::mkdir(parent.c_str(), 0700) != 0 && errno != EEXIST) {
-      return base::errno_error(errno, "unable to make the directory " + in_quotes(parent));
+      return base::errno_error(errno, "unable to make the directory " + base::in_quotes(parent));
     }
   }
   return ensure_directory(path);
@@ -132,7 +128,7 @@ Result<void> flush_file(const std::string& path) {
 Result<std::uint64_t> free_space(const std::string& path) {
   struct statvfs status {};
   if (::statvfs(path.c_str(), &status) != 0) {
-    return base::errno_error(errno, "unable to ask for the free space of " + in_quotes(path));
+    return base::errno_error(errno, "unable to ask for the free space of " + base::in_quotes(path));
   }
   return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
 }

@@ -34,10 +34,6 @@ constexpr std::size_t kTagLength = 8;
 // Of a repository whose mark has no tag.
 constexpr std::string_view kNoTag = "00000000";
 
-std::string in_quotes(std::string_view path) {
-  return "'" + base::printable(path) + "'";
-}
-
 Result<std::vector<std::string>> names_in(const std::string& directory) {
   std::error_code problem;
   std::vector<std::string> names;
@@ -45,7 +41,8 @@ Result<std::vector<std::string>> names_in(const std::string& directory) {
   for (; !problem && entry != std::filesystem::directory_iterator(); entry.increment(problem)) {
     names.push_back(entry->path().filename().string());
   }
-  if (problem) return base::errno_error(problem.value(), "unable to list " + in_quotes(directory));
+  if (problem)
+    return base::errno_error(problem.value(), "unable to list " + base::in_quotes(directory));
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -65,7 +62,7 @@ std::string tag_in(std::string_view mark) {
 // Runs that begin side by side may find the same empty directory: one of them writes the mark, and
 // all go by its tag. An empty mark is one whose maker died.
 Result<void> make_mark(const std::string& path) {
-  const std::string failure = "unable to write " + in_quotes(path);
+  const std::string failure = "unable to write " + base::in_quotes(path);
   const base::UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.valid()) return base::errno_error(errno, failure);
   // Whoever holds it writes a hundred bytes and lets go, or dies.
@@ -91,28 +88,30 @@ Result<void> remove_tree(const std::string& path) {
   std::error_code problem;
   (void)std::filesystem::remove_all(path, problem);
   if (!problem) return {};
-  return base::errno_error(problem.value(), "unable to remove " + in_quotes(path));
+  return base::errno_error(problem.value(), "unable to remove " + base::in_quotes(path));
 }
 
 // A regular file, no link, of the recorded size.
 Result<std::string> stored_path(std::string path, std::uint64_t bytes) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) {
-    return base::errno_error(errno, "unable to open " + in_quotes(path));
+    return base::errno_error(errno, "unable to open " + base::in_quotes(path));
   }
   if (!S_ISREG(status.st_mode)) {
-    return Error(ErrorCode::kRefused, "unable to use " + in_quotes(path) + ": not a regular file");
+    return Error(ErrorCode::kRefused,
+                 "unable to use " + base::in_quotes(path) + ": not a regular file");
   }
   if (static_cast<std::uint64_t>(status.st_size) != bytes) {
-    return Error(ErrorCode::kCorrupt, in_quotes(path) + " has " + std::to_string(status.st_size) +
+    return Error(ErrorCode::kCorrupt, base::in_quotes(path) + " has " +
+                                          std::to_string(status.st_size) +
                                           " bytes, the manifest says " + std::to_string(bytes));
   }
   return path;
 }
 
 Error not_ours(const std::string& path) {
-  return Error(ErrorCode::kRefused,
-               "unable to use " + in_quotes(path) + " as a repository: it is not one of Holdfast's")
+  return Error(ErrorCode::kRefused, "unable to use " + base::in_quotes(path) +
+                                        " as a repository: it is not one of Holdfast's")
       .with_hint("name an empty directory, or one that does not exist yet");
 }
 
@@ -133,7 +132,7 @@ Result<Repository> Repository::open(const std::string& path) {
   // A link to the repository itself is the administrator's choice; inside it none is followed.
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {
-    return base::errno_error(errno, "unable to open the repository " + in_quotes(path));
+    return base::errno_error(errno, "unable to open the repository " + base::in_quotes(path));
   }
   if (!S_ISDIR(status.st_mode)) return not_ours(path);
   const auto mark = kind_of(path + "/" + std::string(kMarkName));
@@ -158,7 +157,7 @@ Result<Repository> Repository::open_or_create(const std::string& path) {
   const std::string mark(kMarkName);
   if (auto marked = make_mark(path + "/" + mark); !marked) {
     const ErrorCode code = marked.error().code();
-    return Error(code, "unable to make a repository of " + in_quotes(path))
+    return Error(code, "unable to make a repository of " + base::in_quotes(path))
         .caused_by(std::move(marked).error());
   }
   return open(path);
@@ -170,11 +169,12 @@ Result<std::string> Repository::vm_directory(const std::string& vm) const {
   const auto kind = kind_of(directory);
   if (!kind) return kind.error();
   if (*kind == Kind::kMissing) {
-    return Error(ErrorCode::kNotFound, "there is no backup of '" + vm + "' in " + in_quotes(path_));
+    return Error(ErrorCode::kNotFound,
+                 "there is no backup of '" + vm + "' in " + base::in_quotes(path_));
   }
   if (*kind != Kind::kDirectory) {
     return Error(ErrorCode::kRefused,
-                 "unable to use " + in_quotes(directory) + ": not a directory");
+                 "unable to use " + base::in_quotes(directory) + ": not a directory");
   }
   return directory;
 }
@@ -182,7 +182,7 @@ Result<std::string> Repository::vm_directory(const std::string& vm) const {
 Result<void> Repository::still_there() const {
   const auto now = open(path_);
   if (now && now->tag_ == tag_) return {};
-  return Error(ErrorCode::kNotFound, "the repository " + in_quotes(path_) + " is gone")
+  return Error(ErrorCode::kNotFound, "the repository " + base::in_quotes(path_) + " is gone")
       .with_hint("is its filesystem still mounted?");
 }
 
@@ -215,7 +215,7 @@ Result<Backup> Repository::load(const std::string& vm, const std::string& id) co
     const auto kind = kind_of(path);
     if (!kind) return kind.error();
     if (*kind != wanted) {
-      return Error(ErrorCode::kCorrupt, "unable to use " + in_quotes(path) + ": " +
+      return Error(ErrorCode::kCorrupt, "unable to use " + base::in_quotes(path) + ": " +
                                             (*kind == Kind::kMissing ? "missing" : "wrong kind"));
     }
   }
@@ -224,8 +224,9 @@ Result<Backup> Repository::load(const std::string& vm, const std::string& id) co
   auto manifest = parse_manifest(*text);
   if (!manifest) return std::move(manifest).error();
   if (manifest->id != id || manifest->vm != vm) {
-    return Error(ErrorCode::kCorrupt, "unable to use " + in_quotes(file) + ": it belongs to '" +
-                                          manifest->vm + "/" + manifest->id + "'");
+    return Error(ErrorCode::kCorrupt, "unable to use " + base::in_quotes(file) +
+                                          ": it belongs to '" + manifest->vm + "/" + manifest->id +
+                                          "'");
   }
   const auto binding = binding_of(path_, directory, id);
   if (!binding) return binding.error();
@@ -278,7 +279,7 @@ Result<Backup> Repository::find(const std::string& vm, const std::string& id) co
   }
   if (matching.empty()) {
     return Error(ErrorCode::kNotFound, "there is no backup '" + base::printable(id, 80) + "' of '" +
-                                           vm + "' in " + in_quotes(path_))
+                                           vm + "' in " + base::in_quotes(path_))
         .with_hint("holdfast list " + vm);
   }
   if (matching.size() > 1 && id != "latest") {
@@ -301,14 +302,14 @@ Result<void> Repository::remove_backup(const std::string& vm, const std::string&
   if (!directory) return directory.error();
   const std::string path = *directory + "/" + id;
   if (!is_backup_id(id)) {
-    return Error(ErrorCode::kUsage, "unable to remove " + in_quotes(path) + ": not a backup");
+    return Error(ErrorCode::kUsage, "unable to remove " + base::in_quotes(path) + ": not a backup");
   }
   // A name that leads nowhere cannot be found any more: the claim is needed until then.
   auto claimed = claim(path);
   if (!claimed) return std::move(claimed).error();
   const std::string leaving = *directory + "/" + std::string(kRemovingPrefix) + id;
   if (::rename(path.c_str(), leaving.c_str()) != 0) {
-    return base::errno_error(errno, "unable to remove " + in_quotes(path));
+    return base::errno_error(errno, "unable to remove " + base::in_quotes(path));
   }
   claimed->reset();
   // On disk before anything else goes: after a power cut no chain is broken either.

@@ -20,31 +20,23 @@ using base::Result;
 
 namespace {
 
-std::string in_quotes(const std::string& text) {
-  return "'" + base::printable(text) + "'";
-}
-
-std::string directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 Result<void> make_file_like(const std::string& path, const std::string& base_path) {
   struct stat base_status {};
   if (::stat(base_path.c_str(), &base_status) != 0) {
-    return base::errno_error(errno, "unable to look at the image " + in_quotes(base_path));
+    return base::errno_error(errno, "unable to look at the image " + base::in_quotes(base_path));
   }
   const base::UniqueFd fd(
       ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd.valid()) return base::errno_error(errno, "unable to make the overlay " + in_quotes(path));
+  if (!fd.valid())
+    return base::errno_error(errno, "unable to make the overlay " + base::in_quotes(path));
   if (base_status.st_uid != ::geteuid() &&
       ::fchown(fd.get(), base_status.st_uid, base_status.st_gid) != 0) {
-    return base::errno_error(errno, "unable to give the overlay " + in_quotes(path) +
-                                        " to the owner of " + in_quotes(base_path));
+    return base::errno_error(errno, "unable to give the overlay " + base::in_quotes(path) +
+                                        " to the owner of " + base::in_quotes(base_path));
   }
   const mode_t mode = S_ISREG(base_status.st_mode) ? base_status.st_mode & 0666U : 0600U;
   if (::fchmod(fd.get(), mode | 0600U) != 0) {
-    return base::errno_error(errno, "unable to set the mode of " + in_quotes(path));
+    return base::errno_error(errno, "unable to set the mode of " + base::in_quotes(path));
   }
   return {};
 }
@@ -53,7 +45,7 @@ Result<void> check_room(const OverlayPlace& place, const std::vector<qmp::Disk>&
   std::vector<Wanted> wanted;
   wanted.reserve(disks.size());
   for (const qmp::Disk& disk : disks) {
-    wanted.push_back({directory_of(overlay_path(place, disk)),
+    wanted.push_back({base::directory_of(overlay_path(place, disk)),
                       disk.virtual_size / 100 * static_cast<std::uint64_t>(place.reserve)});
   }
   return check_free(wanted, "put overlays into",
@@ -66,8 +58,8 @@ Result<void> check_room(const OverlayPlace& place, const std::vector<qmp::Disk>&
 std::string overlay_path(const OverlayPlace& place, const qmp::Disk& disk) {
   const std::string file = place.vm + "." + disk.name + std::string(kOverlayMark) + place.run +
                            std::string(kOverlaySuffix);
-  return (place.directory.empty() ? directory_of(disk.chain.front().path) : place.directory) + "/" +
-         file;
+  return (place.directory.empty() ? base::directory_of(disk.chain.front().path) : place.directory) +
+         "/" + file;
 }
 
 bool is_overlay_path(std::string_view path) {
@@ -83,12 +75,12 @@ Result<void> check_overlays(const OverlayPlace& place, const std::vector<qmp::Di
     const std::string& path = disk.chain.front().path;
     struct stat status {};
     if (::stat(path.c_str(), &status) != 0) {
-      return base::errno_error(
-          errno, "unable to find the image " + in_quotes(path) + " of disk '" + disk.name + "'");
+      return base::errno_error(errno, "unable to find the image " + base::in_quotes(path) +
+                                          " of disk '" + disk.name + "'");
     }
     if (S_ISBLK(status.st_mode) && place.directory.empty()) {
       return Error(ErrorCode::kConfiguration,
-                   "unable to put an overlay beside the device " + in_quotes(path))
+                   "unable to put an overlay beside the device " + base::in_quotes(path))
           .with_hint("set overlay-directory");
     }
   }

@@ -25,11 +25,6 @@ namespace {
 // The number of a subvolume's top directory, in each of them (Linux: BTRFS_FIRST_FREE_OBJECTID).
 constexpr ino_t kTopDirectory = 256;
 
-std::string parent_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
-}
-
 // As root inside the sandbox of a unit is not enough.
 bool may_administer() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
@@ -68,7 +63,8 @@ Result<std::string> BtrfsStrategy::do_unit(const std::string& image) {
   }
   // Each subvolume is a device of its own; one that is mounted by a directory in it has no top
   // here.
-  for (std::string directory = parent_of(image);; directory = parent_of(directory)) {
+  for (std::string directory = base::directory_of(image);;
+       directory = base::directory_of(directory)) {
     struct stat here {};
     if (::stat(directory.c_str(), &here) != 0 || here.st_dev != status.st_dev) break;
     if (here.st_ino == kTopDirectory) return directory;

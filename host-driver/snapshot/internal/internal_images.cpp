@@ -17,14 +17,10 @@ using image::QemuImg;
 
 namespace {
 
-std::string in_quotes(const std::string& text) {
-  return "'" + base::printable(text) + "'";
-}
-
 // With a hint for what qemu-img says of an image that is in use.
 Error about(const std::string& path, const std::string& doing, Error cause) {
   const ErrorCode code = cause.code();
-  return Error(code, "unable to " + doing + " " + in_quotes(path))
+  return Error(code, "unable to " + doing + " " + base::in_quotes(path))
       .with_hint("does a program have it open, the machine perhaps, by another monitor socket?")
       .caused_by(std::move(cause));
 }
@@ -50,7 +46,7 @@ Result<void> InternalImages::remove(const std::string& path, const std::string& 
                                   {{"device", node->second}, {"name", name}}, time());
     if (!done)
       return base::wrap(std::move(done).error(),
-                        "unable to remove a snapshot from " + in_quotes(path));
+                        "unable to remove a snapshot from " + base::in_quotes(path));
     return {};
   }
   auto done = images_.change_snapshot(QemuImg::SnapshotChange::kDelete, path, name, time());
@@ -62,13 +58,13 @@ Result<void> InternalImages::check_apply(const std::string& path, const std::str
   const auto info = images_.info(path, "qcow2", QemuImg::Use::kAlone, time());
   if (!info) return about(path, "revert", info.error());
   if (info->snapshot(name) == nullptr) {
-    return Error(ErrorCode::kNotFound, "the image " + in_quotes(path) + " has no snapshot " +
-                                           in_quotes(name) + " any more");
+    return Error(ErrorCode::kNotFound, "the image " + base::in_quotes(path) + " has no snapshot " +
+                                           base::in_quotes(name) + " any more");
   }
   for (const std::string& bitmap : info->bitmaps) {
     if (bitmap.starts_with(kNodePrefix)) continue;
-    return Error(ErrorCode::kRefused, "the image " + in_quotes(path) + " has the dirty bitmap " +
-                                          in_quotes(bitmap) +
+    return Error(ErrorCode::kRefused, "the image " + base::in_quotes(path) +
+                                          " has the dirty bitmap " + base::in_quotes(bitmap) +
                                           ", which is not ours and would be untrue afterwards")
         .with_hint("qemu-img bitmap --remove FILE NAME, if nobody needs it");
   }

@@ -21,10 +21,6 @@ namespace {
 constexpr std::string_view kDevices = "/dev/";
 constexpr int kPercent = 100;
 
-std::string in_quotes(std::string_view text) {
-  return "'" + base::printable(text) + "'";
-}
-
 std::string group_of(const std::string& full_name) {
   return full_name.substr(0, full_name.find('/'));
 }
@@ -104,13 +100,13 @@ Result<void> LvmStrategy::will_do(const Volume& volume) const {
 Result<std::string> LvmStrategy::do_unit(const std::string& image) {
   struct stat status {};
   if (::stat(image.c_str(), &status) != 0) {
-    return base::errno_error(errno, "unable to look at " + in_quotes(image));
+    return base::errno_error(errno, "unable to look at " + base::in_quotes(image));
   }
   const std::uint64_t device = S_ISBLK(status.st_mode) ? status.st_rdev : status.st_dev;
   const auto volume = std::find_if(volumes_.begin(), volumes_.end(),
                                    [&](const Volume& one) { return one.device == device; });
   if (volume == volumes_.end()) {
-    return Error(ErrorCode::kUnsupported, in_quotes(image) + " is on no logical volume")
+    return Error(ErrorCode::kUnsupported, base::in_quotes(image) + " is on no logical volume")
         .with_hint("see METHODS in holdfast(1) for others");
   }
   if (!S_ISBLK(status.st_mode)) {
@@ -166,7 +162,7 @@ Result<std::string> LvmStrategy::do_inside(const JournalSnapshot& snapshot,
                                            const std::string& image) {
   struct stat status {};
   if (::stat(image.c_str(), &status) != 0) {
-    return base::errno_error(errno, "unable to look at " + in_quotes(image));
+    return base::errno_error(errno, "unable to look at " + base::in_quotes(image));
   }
   if (S_ISBLK(status.st_mode)) return snapshot.path;
   auto known = mounted_.find(snapshot.path);
@@ -220,7 +216,7 @@ Result<void> LvmStrategy::do_remove(const JournalSnapshot& snapshot, Deadline de
   if (volume == nullptr) return {};
   if (group_of(snapshot.source) + "/" + volume->origin != snapshot.source) {
     return Error(ErrorCode::kRefused,
-                 "it is no snapshot of " + in_quotes(snapshot.source) + ", and so not ours");
+                 "it is no snapshot of " + base::in_quotes(snapshot.source) + ", and so not ours");
   }
   auto removed = run(remove_command(full_name), deadline);
   if (!removed) return std::move(removed).error();

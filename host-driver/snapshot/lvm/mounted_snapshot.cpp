@@ -28,10 +28,6 @@ namespace {
 
 constexpr std::size_t kMountinfoLimit = std::size_t{4} << 20U;
 
-std::string in_quotes(const std::string& path) {
-  return "'" + base::printable(path) + "'";
-}
-
 // Spaces and the like stand as "\040" (Linux: seq_path(), mangle()).
 std::string unescaped(std::string_view text) {
   constexpr std::size_t kDigits = 3;
@@ -72,7 +68,8 @@ std::string last_words(int context) {
 
 Error mount_error(int problem, int context, const std::string& device) {
   std::string words = last_words(context);
-  Error error = base::errno_error(problem, "unable to mount the snapshot " + in_quotes(device));
+  Error error =
+      base::errno_error(problem, "unable to mount the snapshot " + base::in_quotes(device));
   if (words.empty()) return error;
   return std::move(error).caused_by(Error(ErrorCode::kIo, base::printable(base::trimmed(words))));
 }
@@ -94,13 +91,14 @@ Result<std::string> path_in_filesystem(std::string_view mountinfo, std::uint64_t
     if (!path.starts_with(above + "/") || !root.starts_with('/')) break;
     return (root == "/" ? "" : root) + path.substr(above.size());
   }
-  return Error(ErrorCode::kNotFound, "unable to find where " + in_quotes(path) + " is mounted");
+  return Error(ErrorCode::kNotFound,
+               "unable to find where " + base::in_quotes(path) + " is mounted");
 }
 
 Result<std::string> path_in_filesystem(const std::string& path) {
   struct statx status {};
   if (::statx(AT_FDCWD, path.c_str(), 0, STATX_MNT_ID, &status) != 0) {
-    return base::errno_error(errno, "unable to look at " + in_quotes(path));
+    return base::errno_error(errno, "unable to look at " + base::in_quotes(path));
   }
   const auto mountinfo = base::read_file("/proc/self/mountinfo", kMountinfoLimit);
   if (!mountinfo) return mountinfo.error();
@@ -110,12 +108,12 @@ Result<std::string> path_in_filesystem(const std::string& path) {
 Result<std::string> filesystem_of(const std::string& path) {
   struct statfs status {};
   if (::statfs(path.c_str(), &status) != 0) {
-    return base::errno_error(errno, "unable to look at " + in_quotes(path));
+    return base::errno_error(errno, "unable to look at " + base::in_quotes(path));
   }
   const auto kind = static_cast<unsigned long>(status.f_type);
   if (kind == EXT4_SUPER_MAGIC) return std::string("ext4");
   if (kind == XFS_SUPER_MAGIC) return std::string("xfs");
-  return Error(ErrorCode::kUnsupported, in_quotes(path) + " is neither on ext4 nor on XFS")
+  return Error(ErrorCode::kUnsupported, base::in_quotes(path) + " is neither on ext4 nor on XFS")
       .with_hint("see METHODS in holdfast(1) for others");
 }
 
@@ -151,14 +149,15 @@ Result<std::string> MountedSnapshot::path_of(const std::string& original) const 
   struct stat now {};
   struct stat then {};
   if (::stat(original.c_str(), &now) != 0) {
-    return base::errno_error(errno, "unable to look at " + in_quotes(original));
+    return base::errno_error(errno, "unable to look at " + base::in_quotes(original));
   }
   if (::fstatat(top_.get(), inside->c_str() + 1, &then, AT_SYMLINK_NOFOLLOW) != 0) {
-    return base::errno_error(errno, "unable to find " + in_quotes(original) + " in the snapshot");
+    return base::errno_error(errno,
+                             "unable to find " + base::in_quotes(original) + " in the snapshot");
   }
   if (!S_ISREG(then.st_mode) || then.st_ino != now.st_ino) {
     return Error(ErrorCode::kCorrupt,
-                 in_quotes(original) + " is not the file that it was in the snapshot");
+                 base::in_quotes(original) + " is not the file that it was in the snapshot");
   }
   return "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(top_.get()) + *inside;
 }

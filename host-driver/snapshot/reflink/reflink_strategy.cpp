@@ -23,18 +23,9 @@ using base::UniqueFd;
 
 namespace {
 
-std::string directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-std::string in_quotes(const std::string& path) {
-  return "'" + base::printable(path) + "'";
-}
-
 Result<UniqueFd> open_image(const std::string& path, int flags) {
   UniqueFd fd(::open(path.c_str(), flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600));
-  if (!fd.valid()) return base::errno_error(errno, "unable to open " + in_quotes(path));
+  if (!fd.valid()) return base::errno_error(errno, "unable to open " + base::in_quotes(path));
   return fd;
 }
 
@@ -44,11 +35,11 @@ Result<void> check_filesystem(const std::string& directory) {
   const UniqueFd from(::open(directory.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0600));
   const UniqueFd to(::open(directory.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0600));
   if (!from.valid() || !to.valid()) {
-    return base::errno_error(errno, "unable to make a file in " + in_quotes(directory));
+    return base::errno_error(errno, "unable to make a file in " + base::in_quotes(directory));
   }
   if (::ioctl(to.get(), FICLONE, from.get()) == 0) return {};
   return Error(ErrorCode::kUnsupported,
-               "the filesystem of " + in_quotes(directory) + " has no reflinks")
+               "the filesystem of " + base::in_quotes(directory) + " has no reflinks")
       .with_hint("see METHODS in holdfast(1) for others");
 }
 
@@ -73,18 +64,19 @@ Result<void> ReflinkStrategy::do_check() {
 Result<std::string> ReflinkStrategy::do_unit(const std::string& image) {
   struct stat status {};
   if (::stat(image.c_str(), &status) != 0) {
-    return base::errno_error(errno, "unable to look at " + in_quotes(image));
+    return base::errno_error(errno, "unable to look at " + base::in_quotes(image));
   }
   if (!S_ISREG(status.st_mode)) {
-    return Error(ErrorCode::kUnsupported, in_quotes(image) + " is no file")
+    return Error(ErrorCode::kUnsupported, base::in_quotes(image) + " is no file")
         .with_hint("see METHODS in holdfast(1) for others");
   }
-  if (auto able = check_filesystem(directory_of(image)); !able) return std::move(able).error();
+  if (auto able = check_filesystem(base::directory_of(image)); !able)
+    return std::move(able).error();
   return image;
 }
 
 std::string ReflinkStrategy::do_place(const std::string& unit, std::size_t index) {
-  const std::string directory = directory_of(unit);
+  const std::string directory = base::directory_of(unit);
   return (directory == "/" ? "" : directory) + "/." + snapshot_name(index);
 }
 

@@ -32,6 +32,20 @@ TEST(Printable, CutsAtTheLimitWithoutBreakingACharacter) {
   EXPECT_EQ(printable("abcd", 4), "abcd");
 }
 
+TEST(InQuotes, ShowsWhatCannotBePrintedAsHex) {
+  EXPECT_EQ(in_quotes("/srv/a b"), "'/srv/a b'");
+  EXPECT_EQ(in_quotes("a\nb"), "'a\\x0ab'");
+  EXPECT_EQ(in_quotes(""), "''");
+}
+
+TEST(DirectoryOf, IsWhatStandsBeforeTheLastSlash) {
+  EXPECT_EQ(directory_of("/srv/vm/disk.qcow2"), "/srv/vm");
+  EXPECT_EQ(directory_of("/disk.qcow2"), "/");
+  EXPECT_EQ(directory_of("vm/disk.qcow2"), "vm");
+  EXPECT_EQ(directory_of("disk.qcow2"), ".");
+  EXPECT_EQ(directory_of("/srv/vm/"), "/srv/vm");
+}
+
 TEST(FormatBytes, HasThreeFiguresAndBinaryUnits) {
   EXPECT_EQ(format_bytes(0), "0 B");
   EXPECT_EQ(format_bytes(1023), "1023 B");
