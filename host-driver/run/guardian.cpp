@@ -35,6 +35,10 @@ namespace {
 
 constexpr Millis kStartTime{5000};
 constexpr Millis kAskAgain{100};
+// How long each is tried before it is the other's turn. The agent's is longer than a hook that
+// releases what it holds (qga::thaw_for_sure asks anew within it).
+constexpr Millis kTurnOfMonitor{3000};
+constexpr Millis kTurnOfAgent{20000};
 
 enum class Word : std::uint8_t { kReady, kArm, kDone };
 
@@ -90,13 +94,13 @@ int detach(int socket) {
   return 3;
 }
 
-// A guest that is stopped cannot thaw. The monitor serves one client, and may not have noticed yet
-// that the last one is gone.
-void let_go_on(const GuardianSpec& spec) {
+// Nothing when it goes on. The monitor serves one client, and may not have noticed yet that the
+// last one is gone.
+std::optional<Error> let_go_on(const GuardianSpec& spec, Deadline deadline) {
   std::optional<Error> problem;
-  (void)base::look_until(Deadline::in(spec.patience), kAskAgain, [&] {
+  (void)base::look_until(deadline, kAskAgain, [&] {
     problem.reset();
-    auto monitor = qmp::Client::connect(spec.monitor, Deadline::in(kStartTime), {});
+    auto monitor = qmp::Client::connect(spec.monitor, deadline, {});
     if (!monitor) {
       problem = std::move(monitor).error();
       return false;
@@ -109,7 +113,40 @@ void let_go_on(const GuardianSpec& spec) {
     if (*gone_on) complain("the run of '" + spec.vm + "' had stopped the machine; it goes on");
     return true;
   });
-  if (problem) complain(problem->one_line());
+  return problem;
+}
+
+// The two are tried in turn. A guest that is stopped cannot thaw; but its monitor may be in
+// somebody else's hands for long, and the machine may run all the while, frozen. True if all is
+// undone.
+bool release(const GuardianSpec& spec) {
+  const Deadline end = Deadline::in(spec.patience);
+  bool stopped = !spec.monitor.empty();
+  bool frozen = !spec.agent.empty();
+  std::optional<Error> still_stopped;
+  std::optional<Error> still_frozen;
+  std::optional<qga::Agent> agent;
+  while (stopped || frozen) {
+    if (stopped) {
+      still_stopped = let_go_on(spec, end.earlier_of(Deadline::in(kTurnOfMonitor)));
+      stopped = still_stopped.has_value();
+    }
+    if (frozen) {
+      const Deadline turn = end.earlier_of(Deadline::in(kTurnOfAgent));
+      auto thawed = qga::thaw_for_sure(agent, spec.agent, turn);
+      still_frozen.reset();
+      if (!thawed) still_frozen = std::move(thawed).error();
+      frozen = still_frozen.has_value();
+      if (!frozen)
+        complain("the run of '" + spec.vm + "' ended inside the window; the guest is thawed");
+      // Before its time: the agent's socket is gone, and QEMU with it.
+      if (frozen && !turn.passed()) break;
+    }
+    if (end.passed()) break;
+  }
+  if (stopped) complain(still_stopped->one_line());
+  if (frozen) complain(still_frozen->one_line());
+  return !stopped && !frozen;
 }
 
 [[noreturn]] void guard(const GuardianSpec& spec, int inherited, pid_t driver) {
@@ -130,16 +167,7 @@ void let_go_on(const GuardianSpec& spec) {
     complain("the run of '" + spec.vm + "' has overstayed the window, killing it");
     (void)::syscall(SYS_pidfd_send_signal, driver_fd.get(), SIGKILL, nullptr, 0U);
   }
-  if (!spec.monitor.empty()) let_go_on(spec);
-  if (spec.agent.empty()) ::_exit(0);
-  std::optional<qga::Agent> agent;
-  const auto thawed = qga::thaw_for_sure(agent, spec.agent, Deadline::in(spec.patience));
-  if (thawed) {
-    complain("the run of '" + spec.vm + "' ended inside the window; the guest is thawed");
-    ::_exit(0);
-  }
-  complain(thawed.error().one_line());
-  ::_exit(1);
+  ::_exit(release(spec) ? 0 : 1);
 }
 
 }  // namespace

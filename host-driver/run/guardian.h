@@ -6,7 +6,7 @@
 // of a socket pair and its standard streams.
 //
 //   driver dies                 the socket ends without 'done': cont, if the machine is paused;
-//                               connect to the agent, sync, thaw
+//                               connect to the agent, sync, thaw; in turn, until both are done
 //
 //   driver is stopped or hangs  the window's bound passes: SIGKILL to the driver, then the same
 //

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 
 from host_case import MIB, VM, Killer
@@ -177,6 +178,28 @@ class Btrfs(Storage, StorageCase):
         self.assertIn("removed the snapshots of the interrupted run", done.stdout)
         self.assertEqual(self.status(), "running")
         self.assert_nothing_left()
+
+    def test_a_monitor_that_somebody_else_has_keeps_no_guest_frozen(self):
+        self.run_machine()
+        monitor = self.path("monitor.sock")
+        os.symlink(self.machine.qmp, monitor)
+        gate = self.gate("snapshotted")
+        self.in_place_of("btrfs", f'[ "$2" = snapshot ] && {{ $real "$@"; {gate.stop}; exit 1; }}')
+        process = self.start_host("backup", VM, qmp=monitor)
+        gate.reached(process)
+        # It takes who comes, and says nothing: so does QEMU while it serves another client.
+        with socket.socket(socket.AF_UNIX) as taken:
+            taken.bind(self.path("taken.sock"))
+            taken.listen()
+            os.unlink(monitor)
+            os.symlink(self.path("taken.sock"), monitor)
+            process.kill()
+            self.assertTrue(self.agent.wait_until(lambda: not self.agent.frozen, 10))
+            self.assertEqual(self.status(), "paused")
+            os.unlink(monitor)
+            os.symlink(self.machine.qmp, monitor)
+        self.await_running(10)
+        gate.open()
 
     def test_without_an_agent_a_killed_run_leaves_no_machine_stopped(self):
         self.run_machine()
