@@ -148,6 +148,12 @@ bool GroupRun::take() {
       {.limit = runs_.size(), .in_step = true},
       [&](std::size_t i) { return runs_[i]->take_together(meeting); }, [&] { meeting.break_up(); });
   together_ = meeting.together();
+  if (taken && meeting.timed_out()) {
+    outcome_.error = Error(ErrorCode::kTimedOut, "the machines did not come together within " +
+                                                     base::format_duration(patience_) +
+                                                     ": one of them was too slow to freeze");
+    return false;
+  }
   if (taken && meeting.broken()) {
     // uncovered(2): whoever breaks a meeting up has an error of its own
     outcome_.error = Error(ErrorCode::kInternal, "the window was given up for no reason");

@@ -10,7 +10,12 @@ bool Meeting::arrive(Point point) {
     complete_.at(index) = std::chrono::steady_clock::now();
     changed_.notify_all();
   }
-  changed_.wait(lock, [&] { return broken_ || arrived_.at(index) == members_; });
+  const auto decided = [&] { return broken_ || arrived_.at(index) == members_; };
+  if (!changed_.wait_for(lock, patience_, decided)) {
+    broken_ = true;
+    timed_out_ = true;
+    changed_.notify_all();
+  }
   return !broken_;
 }
 
@@ -23,6 +28,11 @@ void Meeting::break_up() {
 bool Meeting::broken() const {
   const std::lock_guard lock(mutex_);
   return broken_;
+}
+
+bool Meeting::timed_out() const {
+  const std::lock_guard lock(mutex_);
+  return timed_out_;
 }
 
 std::chrono::nanoseconds Meeting::together() const {

@@ -23,16 +23,19 @@ class Meeting {
  public:
   enum class Point : std::uint8_t { kReady, kFrozen, kTaken };
 
-  // `patience`: how much longer than alone a window may take, since it waits for the others.
+  // `patience`: how much longer than alone a window may take, since it waits for the others; and so
+  // long does arrive() wait for them.
   Meeting(std::size_t members, base::Millis patience) : members_(members), patience_(patience) {}
 
-  // All are there. False, for everybody and from then on: one is not coming. Blocks until then;
-  // every member comes or breaks up in bounded time.
+  // All are there. False, for everybody and from then on: one is not coming, or has not come within
+  // the patience. Blocks until then.
   [[nodiscard]] bool arrive(Point point);
   void break_up();
 
   [[nodiscard]] base::Millis patience() const { return patience_; }
   [[nodiscard]] bool broken() const;
+  // Broken up since somebody waited in vain.
+  [[nodiscard]] bool timed_out() const;
   // From the last guest's freeze to the last instant: how long all of them stood still together
   // for it. Nothing if it did not come to that.
   [[nodiscard]] std::chrono::nanoseconds together() const;
@@ -45,6 +48,7 @@ class Meeting {
   std::array<std::size_t, 3> arrived_{};
   std::array<base::MonoTime, 3> complete_{};
   bool broken_ = false;
+  bool timed_out_ = false;
 };
 
 }  // namespace holdfast::host::run

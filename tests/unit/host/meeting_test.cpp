@@ -12,9 +12,11 @@ namespace {
 
 using Point = Meeting::Point;
 
+constexpr base::Millis kLong{60000};
+
 TEST(Meeting, LetsNobodyOnBeforeAllAreThere) {
   constexpr std::size_t kMembers = 4;
-  Meeting meeting(kMembers, base::Millis{0});
+  Meeting meeting(kMembers, kLong);
   std::atomic<std::size_t> frozen{0};
   std::atomic<bool> early{false};
   {
@@ -35,14 +37,24 @@ TEST(Meeting, LetsNobodyOnBeforeAllAreThere) {
 }
 
 TEST(Meeting, SendsEverybodyHomeOnceOneCannotCome) {
-  Meeting meeting(3, base::Millis{0});
+  Meeting meeting(3, kLong);
   {
     std::jthread waiting([&] { EXPECT_FALSE(meeting.arrive(Point::kReady)); });
     meeting.break_up();
   }
   EXPECT_FALSE(meeting.arrive(Point::kFrozen));
   EXPECT_TRUE(meeting.broken());
+  EXPECT_FALSE(meeting.timed_out());
   EXPECT_EQ(meeting.together().count(), 0);
+}
+
+TEST(Meeting, WaitsForNobodyForEver) {
+  Meeting meeting(2, base::Millis{20});
+  EXPECT_FALSE(meeting.arrive(Point::kReady));
+  EXPECT_TRUE(meeting.broken());
+  EXPECT_TRUE(meeting.timed_out());
+  // Who comes late is told so.
+  EXPECT_FALSE(meeting.arrive(Point::kReady));
 }
 
 }  // namespace
