@@ -11,6 +11,7 @@ import unittest
 
 from agent_case import HOLDFASTCTL, HOLDFASTD, AgentCase
 from lab import testing
+from support.waiting import until
 
 
 class BadConfiguration(AgentCase):
@@ -158,10 +159,14 @@ class TheDaemon(AgentCase):
         self.hook("freeze")
         self.hook("thaw")
         self.wait_for(lambda: self.status()["state"] == "idle")
-        time.sleep(1)  # the settling after the last call; nothing announces its end
+        until(lambda: self._switches_within(1) == 0, "it has settled after the last call")
+        # While nothing happens: this is what is measured.
+        self.assertLessEqual(self._switches_within(5), 1)
+
+    def _switches_within(self, seconds):
         before = self._switches()
-        time.sleep(5)  # while nothing happens: this is what is measured
-        self.assertLessEqual(self._switches() - before, 1)
+        time.sleep(seconds)
+        return self._switches() - before
 
     def _switches(self):
         total = 0
