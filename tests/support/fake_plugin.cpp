@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <stdexcept>
 #include <utility>
@@ -44,6 +45,14 @@ std::string name_of(FakeCall call) {
 void FakeServer::script(FakeCall call, FakeEnding ending) {
   const std::lock_guard lock(mutex_);
   script_[call] = ending;
+}
+
+bool FakeServer::hangs() const {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(script_.begin(), script_.end(), [](const auto& scripted) {
+    return scripted.second == FakeEnding::kHang || scripted.second == FakeEnding::kHangHard ||
+           scripted.second == FakeEnding::kStuck;
+  });
 }
 
 void FakeServer::connect() {

@@ -43,6 +43,8 @@ class FakeServer {
   FakeServer(std::string name, CallLog& log) : name_(std::move(name)), log_(log) {}
 
   void script(FakeCall call, FakeEnding ending);
+  // Is any call to wait for a deadline, or beyond it?
+  [[nodiscard]] bool hangs() const;
   // The server closes the session, and with it the lock.
   void close_session();
   // Somebody writes although it is locked.

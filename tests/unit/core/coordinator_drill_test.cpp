@@ -109,6 +109,7 @@ TEST_F(CoordinatorDrill, IsBoundedByTheTimeOutOfAFreeze) {
 TEST_F(CoordinatorDrill, ReleasesWhenItIsGivenUp) {
   add("a");
   add("b").script(FakeCall::kHold, FakeEnding::kHang);
+  do_not_hurry();
   coordinator();
   std::stop_source given_up;
   std::thread other([&] {

@@ -3,17 +3,15 @@
 
 #include <spdlog/sinks/null_sink.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/file.h"
 
 namespace holdfast::core {
 
-CoordinatorStage::CoordinatorStage(base::Millis freeze_timeout, base::Millis thaw_timeout,
-                                   base::Millis grace)
-    : freeze_timeout_(freeze_timeout),
-      thaw_timeout_(thaw_timeout),
-      grace_(grace),
+CoordinatorStage::CoordinatorStage(std::optional<Times> times)
+    : times_(times),
       ring_(std::make_shared<LogRing>(std::make_shared<spdlog::sinks::null_sink_mt>())),
       log_(std::make_unique<spdlog::logger>("test", ring_)) {}
 
@@ -44,8 +42,13 @@ Coordinator& CoordinatorStage::coordinator() {
         std::make_unique<support::FakePlugin>(plan.traits.name, plan.server, processes_), clock_,
         bell_, [this] { bell_.ring(); }));
   }
+  if (!times_) {
+    const bool hurried = std::any_of(servers_.begin(), servers_.end(),
+                                     [](const auto& server) { return server->hangs(); });
+    times_ = hurried ? Times{kHurried, kHurried, kGrace} : kPatient;
+  }
   coordinator_ = std::make_unique<Coordinator>(
-      CoordinatorSettings{freeze_timeout_, thaw_timeout_, kMaxHold, {"/fake"}, false, grace_},
+      CoordinatorSettings{times_->freeze, times_->thaw, kMaxHold, {"/fake"}, false, times_->grace},
       CoordinatorWorld{clock_, filesystems_, dead_man_, *journal_, bell_, *log_, *ring_},
       std::move(resources));
   for (const Plan& plan : plans_)

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // A coordinator amid fakes: any number of servers, filesystems in memory, a journal in a directory
-// of the test's own, and time-outs short enough to be waited for.
+// of the test's own. Its time-outs are short where a server hangs, since they are waited for; else
+// so long that nothing but a deadlock meets them, however busy machine and disk are.
 #pragma once
 
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,8 +25,8 @@ namespace holdfast::core {
 
 class CoordinatorStage {
  public:
-  static constexpr base::Millis kFreezeTimeout{300};
-  static constexpr base::Millis kThawTimeout{300};
+  static constexpr base::Millis kHurried{500};
+  static constexpr base::Millis kUnhurried{30'000};
   static constexpr base::Millis kMaxHold{60'000};
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   static constexpr int kSlowness = 4;
@@ -36,14 +38,24 @@ class CoordinatorStage {
   // Nothing may take longer, whatever hangs.
   static constexpr base::Millis kLongest{3000 * kSlowness};
 
-  CoordinatorStage() : CoordinatorStage(kFreezeTimeout, kThawTimeout, kGrace) {}
-  CoordinatorStage(base::Millis freeze_timeout, base::Millis thaw_timeout, base::Millis grace);
+  struct Times {
+    base::Millis freeze;
+    base::Millis thaw;
+    base::Millis grace;
+  };
+
+  CoordinatorStage() : CoordinatorStage(std::nullopt) {}
+  explicit CoordinatorStage(std::optional<Times> times);
   CoordinatorStage(const CoordinatorStage&) = delete;
   CoordinatorStage& operator=(const CoordinatorStage&) = delete;
   ~CoordinatorStage();
 
   // Adds the server "fake:NAME"; before the first call of coordinator().
   support::FakeServer& add(const std::string& name, bool required = true, std::int64_t order = 0);
+  // Although a server hangs: something else is to end it. Before the first call of coordinator().
+  void do_not_hurry() {
+    times_ = kPatient;
+  }
   // Made when first asked for, with all resources ready.
   Coordinator& coordinator();
   // Ends it as a crash would, without a word, and begins anew on the same directories.
@@ -81,9 +93,9 @@ class CoordinatorStage {
     std::shared_ptr<support::FakeServer> server;
   };
 
-  const base::Millis freeze_timeout_;
-  const base::Millis thaw_timeout_;
-  const base::Millis grace_;
+  static constexpr Times kPatient{kUnhurried, kUnhurried, kGrace};
+
+  std::optional<Times> times_;
   base::SystemProcessRunner processes_;
   Bell bell_;
   std::vector<Plan> plans_;

@@ -59,15 +59,14 @@ TEST_F(CoordinatorFreeze, HoldsLowerOrdersFirst) {
 }
 
 TEST_F(CoordinatorFreeze, PreparesInParallel) {
-  // Both hang: one after the other they would take two time-outs.
+  // Both hang: one after the other, the first would leave the second no time.
   add("a", false).script(FakeCall::kPrepare, FakeEnding::kHang);
   add("b", false).script(FakeCall::kPrepare, FakeEnding::kHang);
-  coordinator();
-  const auto begin = std::chrono::steady_clock::now();
   (void)freeze();
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 2 * kFreezeTimeout + kGrace);
-  EXPECT_EQ(calls_.count("fake:a prepare"), 1U);
-  EXPECT_EQ(calls_.count("fake:b prepare"), 1U);
+  for (const auto& server : servers_) {
+    ASSERT_TRUE(server->time_given(FakeCall::kPrepare));
+    EXPECT_GT(server->time_given(FakeCall::kPrepare)->count(), 0);
+  }
 }
 
 TEST_F(CoordinatorFreeze, ConnectsAResourceThatWasNotReady) {
@@ -110,12 +109,13 @@ TEST_F(CoordinatorFreeze, DoesNotBeginALaterOrderAfterAFailure) {
 TEST_F(CoordinatorFreeze, GivesTheOthersUpAtOnceWhenARequiredOneFails) {
   add("a").script(FakeCall::kHold, FakeEnding::kFail);
   add("b").script(FakeCall::kHold, FakeEnding::kHang);
+  do_not_hurry();
   coordinator();
   const auto begin = std::chrono::steady_clock::now();
   // The one that was cancelled for the other's sake is not the news.
   EXPECT_EQ(said(freeze()), "hold-failed: unable to hold 'fake:a': access denied");
   // Nobody waited for the deadline, three quarters of the time-out.
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, kFreezeTimeout * 3 / 4);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, kUnhurried / 2);
 }
 
 TEST_F(CoordinatorFreeze, GoesOnWithoutAnOptionalResourceAndTheRecordSaysSo) {
@@ -197,6 +197,7 @@ TEST_F(CoordinatorFreeze, LeavesNothingToTheThawAfterARefusal) {
 TEST_F(CoordinatorFreeze, IsGivenUpWhenItsCallerGoesAway) {
   add("a", true, 1);
   add("b", true, 2).script(FakeCall::kHold, FakeEnding::kHang);
+  do_not_hurry();
   coordinator();
   std::stop_source caller;
   std::jthread leaver([&] {
@@ -223,6 +224,7 @@ TEST_F(CoordinatorFreeze, LetsGoWhenNobodyHeardThatItSucceeded) {
 TEST_F(CoordinatorFreeze, RefusesWhatWasLostWhileALaterOrderWasBeingHeld) {
   add("a", true, 1).script(FakeCall::kHold, FakeEnding::kLose);
   add("b", true, 2).script(FakeCall::kHold, FakeEnding::kHang);
+  do_not_hurry();
   coordinator();
   servers_[1]->script(FakeCall::kHold, FakeEnding::kSucceed);
   // Either the loss is seen in time, or the thaw will see it; it never passes for a hold.

@@ -38,7 +38,9 @@ class Run {
  public:
   Run(const Schedule& schedule, base::Millis freeze_timeout, base::Millis thaw_timeout,
       base::Millis grace, bool hanging)
-      : schedule_(schedule), stage_(freeze_timeout, thaw_timeout, grace), hanging_(hanging) {
+      : schedule_(schedule),
+        stage_(CoordinatorStage::Times{freeze_timeout, thaw_timeout, grace}),
+        hanging_(hanging) {
     for (const Schedule::Resource& resource : schedule.resources) {
       stage_.add(resource.name, resource.required, resource.order);
       model_.parts.push_back({"fake:" + resource.name, resource.required, resource.order});
