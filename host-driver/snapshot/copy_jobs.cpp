@@ -86,6 +86,24 @@ Json CopyJobs::arguments(const CopyJob& job) {
   return arguments;
 }
 
+Json CopyJobs::held_back(const CopyJob& job) {
+  Json held = arguments(job);
+  // A byte per second: it copies one piece and then sleeps for days (QEMU: block_copy(), which
+  // leaves what the guest is about to overwrite out of account).
+  held["speed"] = 1;
+  return held;
+}
+
+Result<void> CopyJobs::hurry(const CopyJob& job, Deadline deadline) {
+  auto set = monitor_.execute("block-job-set-speed",
+                              {{"device", job_id(job)}, {"speed", job.rate_limit}}, deadline);
+  if (set) return {};
+  const auto found = qmp::find_job(monitor_, job_id(job), deadline);
+  const bool at_work = found && *found && (*found)->status == "running";
+  if (found && !at_work) return {};
+  return std::move(set).error();
+}
+
 Result<void> CopyJobs::start(const CopyJob& job, Deadline deadline) {
   auto started = monitor_.execute("blockdev-backup", arguments(job), deadline);
   if (!started) return std::move(started).error();

@@ -51,6 +51,10 @@ class CopyJobs {
   // What blockdev-backup is to be given.
   [[nodiscard]] static base::Json arguments(const CopyJob& job);
   [[nodiscard]] static std::string job_id(const CopyJob& job);
+  // The same for a job that is to take its instant, and to do nothing at leisure before hurry().
+  [[nodiscard]] static base::Json held_back(const CopyJob& job);
+  // No error if it has ended already.
+  [[nodiscard]] base::Result<void> hurry(const CopyJob& job, base::Deadline deadline);
   [[nodiscard]] base::Result<void> start(const CopyJob& job, base::Deadline deadline);
   // Waits until it is done, then takes the target away again: the image is complete and closed.
   // Interrupted or out of time it leaves the job running, for sweep().

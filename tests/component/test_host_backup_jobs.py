@@ -44,6 +44,10 @@ class Instants(BackupCase):
                 subprocess.run(["qemu-img", "convert", "-U", "-f", kind, "-O", "raw", path,
                                 references[disk]], check=True)
 
+        def hurried():
+            self.hurried = self.jobs()
+            self.assertFalse(self.agent.frozen)
+
         def after():
             self.seen = self.jobs()
             self.assertEqual([name for name in os.listdir(self.machine.directory)
@@ -54,6 +58,7 @@ class Instants(BackupCase):
                 self.machine.command(disk, "write -z 100k 64k", "discard 1M 512k")
         proxy.before["transaction"] = before
         proxy.after["transaction"] = after
+        proxy.after["block-job-set-speed"] = hurried
         manifest = self.back_up(rate_limit=f"{LIMIT // MIB}MiB", **settings)
         proxy.before.clear()
         proxy.after.clear()
@@ -66,7 +71,9 @@ class Instants(BackupCase):
     def test_a_full_backup_and_increments_by_either_method(self):
         full = self.overwriting()
         self.assertEqual(full["kind"], "full")
-        self.assertEqual([speed for _, speed in self.seen], [LIMIT] * 2)
+        # Nothing at leisure before the thaw.
+        self.assertEqual([speed for _, speed in self.seen], [1] * 2)
+        self.assertEqual([speed for _, speed in self.hurried], [LIMIT] * 2)
         self.assert_nothing_left()
         # What the guest wrote during the copies is in the next one.
         self.back_up_saying({})

@@ -96,7 +96,8 @@ Result<void> BackupStrategy::make_target(std::size_t index, Deadline deadline) {
 Result<void> BackupStrategy::take(Deadline deadline) {
   Json actions = Json::array();
   for (std::size_t i = 0; i < disks_.size(); ++i) {
-    Json arguments = CopyJobs::arguments(copy_job(i));
+    // Else they would take the disks' and the processors' time from the guest while it is frozen.
+    Json arguments = CopyJobs::held_back(copy_job(i));
     if (guest_goes_first_) arguments["on-cbw-error"] = "break-snapshot";
     actions.push_back({{"type", "blockdev-backup"}, {"data", std::move(arguments)}});
   }
@@ -124,6 +125,10 @@ double BackupStrategy::progress_of_all() {
 Result<void> BackupStrategy::copy(std::size_t index, Deadline deadline, const std::stop_token& stop,
                                   const CopyProgress& progress) {
   CopyJobs jobs(context().monitor);
+  for (std::size_t i = 0; index == 0 && i < disks_.size(); ++i) {
+    if (auto hurried = jobs.hurry(copy_job(i), Deadline::in(kCommandTime)); !hurried)
+      return hurried;
+  }
   auto done = jobs.follow(copy_job(index), deadline, stop, [&](double) {
     if (const double all = progress_of_all(); progress && all >= 0) progress(all);
   });

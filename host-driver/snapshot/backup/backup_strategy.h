@@ -8,9 +8,10 @@
 // The next dirty bitmaps record from shortly before the instant on: what is written until then they
 // mark needlessly, and nothing is missed.
 //
-// The jobs are grouped: they end together, and when one fails, all do. The targets are attached
-// beforehand, with room set aside for them (room.h). A target that fails fails the job. It never
-// fails a write of the guest where QEMU can be told so (on-cbw-error, since QEMU 10.1).
+// The jobs copy nothing at leisure before the guest is thawed. They are grouped: they end together,
+// and when one fails, all do. The targets are attached beforehand, with room set aside for them
+// (room.h). A target that fails fails the job. It never fails a write of the guest where QEMU can
+// be told so (on-cbw-error, since QEMU 10.1).
 //
 // Threads, errors: as Strategy.
 #pragma once
