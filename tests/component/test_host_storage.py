@@ -200,6 +200,9 @@ class Btrfs(Storage, StorageCase):
             os.symlink(self.machine.qmp, monitor)
         self.await_running(10)
         gate.open()
+        done = self.run_host("recover", VM)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assert_nothing_left()
 
     def test_without_an_agent_a_killed_run_leaves_no_machine_stopped(self):
         self.run_machine()
