@@ -73,7 +73,9 @@ Result<std::vector<std::string>> recover_one(const config::Settings& settings,
                                            .overlay_directory = settings.overlay_directory,
                                            .overlay_reserve = settings.overlay_reserve,
                                            .tag = {},
-                                           .backup_id = {}},
+                                           .backup_id = {},
+                                           .sent_record = run::sent_path(settings),
+                                           .receive_directory = run::receive_directory(settings)},
                                           Deadline::in(settings.settle_timeout), environment.stop);
   if (!recovered) return recovered;
   done.insert(done.end(), recovered->begin(), recovered->end());

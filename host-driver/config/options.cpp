@@ -103,6 +103,7 @@ OptionTable common_options() {
       path("overlay-directory", std::nullopt, "where overlays stand; default: beside each image"),
       integer("overlay-reserve", "10", {0, 100},
               "free space wanted for overlays, in percent of the disks"),
+      flag("btrfs-send", "no", "method btrfs: send the images to a repository on btrfs"),
       path("guest-record", "/run/holdfast/last.json", "the guest's freeze record, in the guest"),
       path("metrics-directory", std::nullopt, "where a file for the node exporter is written"),
       text("qemu-img", "qemu-img", "the qemu-img program"),

@@ -122,6 +122,7 @@ Settings typed(const std::string& vm, const Options& options) {
   settings.copy_timeout = options.duration("copy-timeout");
   settings.settle_timeout = options.duration("settle-timeout");
   settings.overlay_directory = text_or_empty(options, "overlay-directory");
+  settings.btrfs_send = options.flag("btrfs-send");
   settings.overlay_reserve = static_cast<int>(options.integer("overlay-reserve"));
   settings.guest_record = options.text("guest-record");
   settings.metrics_directory = text_or_empty(options, "metrics-directory");

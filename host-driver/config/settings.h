@@ -73,6 +73,7 @@ struct Settings {
   base::Millis settle_timeout{0};
   std::string overlay_directory;  // empty: beside each image
   int overlay_reserve = 0;
+  bool btrfs_send = false;
   std::string guest_record;
   std::string metrics_directory;  // empty: none
   std::string qemu_img;

@@ -3,6 +3,7 @@
 // Will the method do for these disks? Those whose instant is taken below QEMU are asked themselves.
 #include "doctor/doctor.h"
 #include "image/qemu_img.h"
+#include "run/state.h"
 #include "snapshot/methods/factory.h"
 
 namespace holdfast::host::doctor {
@@ -23,16 +24,18 @@ void look_at_method(const Patient& patient, qmp::Client& monitor, Findings& find
   if (!asks_itself(settings.method) || !patient.disks || patient.disks->disks.empty()) return;
   image::QemuImg images(patient.processes, settings.qemu_img);
   snapshot::JournalFile unused("");
-  auto strategy =
-      snapshot::make_strategy(settings.method, {.monitor = monitor,
-                                                .images = images,
-                                                .journal = unused,
-                                                .vm = settings.vm,
-                                                .run = "doctor",
-                                                .overlay_directory = {},
-                                                .overlay_reserve = settings.overlay_reserve,
-                                                .tag = {},
-                                                .backup_id = {}});
+  auto strategy = snapshot::make_strategy(settings.method,
+                                          {.monitor = monitor,
+                                           .images = images,
+                                           .journal = unused,
+                                           .vm = settings.vm,
+                                           .run = "doctor",
+                                           .overlay_directory = {},
+                                           .overlay_reserve = settings.overlay_reserve,
+                                           .tag = {},
+                                           .backup_id = {},
+                                           .sent_record = run::sent_path(settings),
+                                           .receive_directory = run::receive_directory(settings)});
   if (!strategy) {
     findings.push_back(problem(kArea, "method", strategy.error(), "see METHODS in holdfast(1)"));
     return;

@@ -7,6 +7,7 @@
 #include "repository/remembered.h"
 #include "run/backup_run.h"
 #include "run/channel.h"
+#include "run/state.h"
 #include "snapshot/room.h"
 
 namespace holdfast::host::run {
@@ -50,6 +51,8 @@ Result<void> BackupRun::prepare(const std::string& id) {
                                           .overlay_reserve = settings_.overlay_reserve,
                                           .tag = tag,
                                           .backup_id = id,
+                                          .sent_record = sent_path(settings_),
+                                          .receive_directory = receive_directory(settings_),
                                           .rate_limit = settings_.rate_limit};
   auto strategy = make_strategy(settings_, settings_.method, context);
   if (!strategy) return std::move(strategy).error();

@@ -12,6 +12,9 @@
 namespace holdfast::host::run {
 
 [[nodiscard]] std::string journal_path(const config::Settings& settings);
+// What `btrfs send` left to be sent on from, and where it goes to; the latter empty: nowhere.
+[[nodiscard]] std::string sent_path(const config::Settings& settings);
+[[nodiscard]] std::string receive_directory(const config::Settings& settings);
 // Makes the directory if need be. kLocked if another run has it.
 [[nodiscard]] base::Result<repository::Lock> lock_machine(const config::Settings& settings);
 

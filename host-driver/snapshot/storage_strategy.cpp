@@ -72,8 +72,7 @@ Result<std::vector<DiskPlan>> StorageStrategy::check(const qmp::BlockGraph& grap
   if (auto able = do_check(); !able) return std::move(able).error();
   if (auto found = find_units(); !found) return std::move(found).error();
   if (auto room = do_room(); !room) return std::move(room).error();
-  const std::string why = "the method '" + std::string(name()) + "' makes no increments";
-  return std::vector<DiskPlan>(disks_.size(), DiskPlan{why, 0, {}});
+  return std::vector<DiskPlan>(disks_.size(), DiskPlan{do_full_because(), 0, {}});
 }
 
 Result<void> StorageStrategy::find_units() {
@@ -88,9 +87,10 @@ Result<void> StorageStrategy::find_units() {
     }
     // What is below the first image is written by nobody; it may stand anywhere.
     auto unit = do_unit(layers.front().path);
-    if (!unit) {
-      return base::wrap(std::move(unit).error(), "unable to snapshot disk '" + disk.name +
-                                                     "' by '" + std::string(name()) + "'");
+    auto suits = unit ? do_suits(layers) : Result<void>(unit.error());
+    if (!suits) {
+      return base::wrap(std::move(suits).error(), "unable to snapshot disk '" + disk.name +
+                                                      "' by '" + std::string(name()) + "'");
     }
     layers_.push_back(std::move(layers));
     const auto known =
@@ -117,6 +117,18 @@ Result<std::string> StorageStrategy::do_inside(const JournalSnapshot& snapshot,
                                                const std::string& image) {
   const std::string& unit = snapshot.source;
   return is_in(image, unit) ? snapshot.path + image.substr(unit.size()) : image;
+}
+
+std::string StorageStrategy::do_full_because() const {
+  return "the method '" + std::string(name()) + "' makes no increments";
+}
+
+Result<void> StorageStrategy::do_suits(const std::vector<image::Layer>& /*layers*/) {
+  return {};
+}
+
+Result<bool> StorageStrategy::do_tidy(Deadline /*deadline*/) {
+  return false;
 }
 
 Result<void> StorageStrategy::do_intact(const JournalSnapshot& /*snapshot*/,
@@ -202,26 +214,25 @@ Result<void> StorageStrategy::take_all(Deadline deadline) {
   return {};
 }
 
-Result<void> StorageStrategy::copy_inside(std::size_t index, Deadline deadline,
-                                          const std::stop_token& stop,
-                                          const CopyProgress& progress) {
+Result<void> StorageStrategy::do_copy(const CopyOf& disk, Deadline deadline,
+                                      const std::stop_token& stop, const CopyProgress& progress) {
   std::vector<image::Layer> layers;
-  for (const image::Layer& layer : layers_[index]) {
+  for (const image::Layer& layer : disk.layers) {
     auto path = inside(layer.path);
     if (!path) return std::move(path).error();
     layers.push_back({std::move(*path), layer.format});
   }
   const auto source = image::source_of(layers);
   if (!source) return source.error();
-  const LowIoPriority behind_others;
-  return context().images.convert(*source, directory_ + "/" + image_file(disks_[index]), "qcow2",
-                                  deadline, stop, progress);
+  return context().images.convert(*source, disk.target, "qcow2", deadline, stop, progress);
 }
 
 Result<void> StorageStrategy::copy(std::size_t index, Deadline deadline,
                                    const std::stop_token& stop, const CopyProgress& progress) {
   forget_standstill();
-  auto copied = copy_inside(index, deadline, stop, progress);
+  const LowIoPriority behind_others;
+  auto copied = do_copy({layers_[index], directory_ + "/" + image_file(disks_[index])}, deadline,
+                        stop, progress);
   // Also if the copy had no trouble: others may have been read from a snapshot worth nothing.
   for (const JournalSnapshot& snapshot : journal_.snapshots) {
     auto intact = do_intact(snapshot, command_time());
@@ -267,6 +278,9 @@ Result<std::vector<std::string>> StorageStrategy::recover(Deadline deadline,
   std::vector<std::string> done;
   const auto journal = context().journal.load();
   if (!journal) return journal.error();
+  const auto tidied = do_tidy(deadline);
+  if (!tidied) return tidied.error();
+  if (*tidied) done.push_back("removed snapshots that were kept for a later 'btrfs send'");
   if (!*journal || (*journal)->method != name()) return done;
   if (auto removed = remove_all(**journal, deadline); !removed) return std::move(removed).error();
   done.push_back("removed the snapshots of the interrupted run '" +

@@ -47,6 +47,18 @@ class StorageStrategy : public Strategy {
   [[nodiscard]] static base::Deadline command_time();
   [[nodiscard]] const std::vector<JournalSnapshot>& snapshots() const { return journal_.snapshots; }
   [[nodiscard]] int reserve() const { return context().overlay_reserve; }
+  struct CopyOf {
+    // The disk's images, none of them in a snapshot; the first is the one that is written to.
+    const std::vector<image::Layer>& layers;
+    std::string target;
+  };
+
+  // Why there is no increment, in words.
+  [[nodiscard]] virtual std::string do_full_because() const;
+  // Into the target, as it was at the instant. By default, by qemu-img.
+  [[nodiscard]] virtual base::Result<void> do_copy(const CopyOf& disk, base::Deadline deadline,
+                                                   const std::stop_token& stop,
+                                                   const CopyProgress& progress);
   // Runs a program with this command; kProcessFailed with its first line on standard error.
   [[nodiscard]] base::Result<std::string> run(std::vector<std::string> argv,
                                               base::Deadline deadline);
@@ -57,6 +69,8 @@ class StorageStrategy : public Strategy {
   // The unit of storage that holds this image, by a name that begins its path; `image` is absolute,
   // without symbolic links. The message of the error says why there is none that would do.
   [[nodiscard]] virtual base::Result<std::string> do_unit(const std::string& image) = 0;
+  // Will this method do for these images of a disk? By default, for all.
+  [[nodiscard]] virtual base::Result<void> do_suits(const std::vector<image::Layer>& layers);
   // Where the snapshot of the unit will stand; its name is snapshot_name(index) in some way.
   [[nodiscard]] virtual std::string do_place(const std::string& unit, std::size_t index) = 0;
   // Before the freeze, when the journal has been written.
@@ -78,15 +92,15 @@ class StorageStrategy : public Strategy {
   // Whether or not it is there. Removes nothing that was not made by do_prepare() or do_take().
   [[nodiscard]] virtual base::Result<void> do_remove(const JournalSnapshot& snapshot,
                                                      base::Deadline deadline) = 0;
+  // What this method keeps from one run to the next, and has no more use for; by default nothing.
+  // True if there was any.
+  [[nodiscard]] virtual base::Result<bool> do_tidy(base::Deadline deadline);
 
   [[nodiscard]] base::Result<void> find_units();
   [[nodiscard]] base::Result<void> check_jobs();
   [[nodiscard]] base::Result<void> take_all(base::Deadline deadline);
   // The path of an image inside its unit's snapshot; of one that is in none, its own.
   [[nodiscard]] base::Result<std::string> inside(const std::string& image);
-  [[nodiscard]] base::Result<void> copy_inside(std::size_t index, base::Deadline deadline,
-                                               const std::stop_token& stop,
-                                               const CopyProgress& progress);
   void forget_standstill();
   [[nodiscard]] base::Result<void> remove_all(const Journal& journal, base::Deadline deadline);
 

@@ -46,6 +46,10 @@ struct StrategyContext {
   // Empty: none is made, and no increment.
   std::string tag;
   std::string backup_id;
+  // Of the method btrfs: the file that names what it sent, and the directory of the repository in
+  // which that is received. The latter empty: it sends nothing.
+  std::string sent_record = {};
+  std::string receive_directory = {};
   // Of all copies, in bytes per second; 0: as fast as it goes.
   std::int64_t rate_limit = 0;
 };

@@ -2,16 +2,14 @@
 #include "snapshot/btrfs/btrfs_strategy.h"
 
 #include <linux/capability.h>
-#include <linux/magic.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 
 #include "base/text.h"
+#include "image/qcow2_header.h"
+#include "snapshot/btrfs/subvolume.h"
 
 namespace holdfast::host::snapshot {
 
@@ -22,21 +20,12 @@ using base::Result;
 
 namespace {
 
-// The number of a subvolume's top directory, in each of them (Linux: BTRFS_FIRST_FREE_OBJECTID).
-constexpr ino_t kTopDirectory = 256;
-
 // As root inside the sandbox of a unit is not enough.
 bool may_administer() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> data{};
   return ::syscall(SYS_capget, &header, data.data()) == 0 &&
          (data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN)) != 0;
-}
-
-bool is_on_btrfs(const std::string& path) {
-  struct statfs status {};
-  return ::statfs(path.c_str(), &status) == 0 &&
-         static_cast<unsigned long>(status.f_type) == BTRFS_SUPER_MAGIC;
 }
 
 }  // namespace
@@ -48,31 +37,33 @@ Result<void> BtrfsStrategy::do_check() {
         .with_hint("see PRIVILEGES in holdfast(1); the method 'reflink' does without");
   }
   auto version = run({"btrfs", "--version"}, command_time());
-  if (version) return {};
-  return std::move(version).error().with_hint("install the package btrfs-progs");
+  if (!version) return std::move(version).error().with_hint("install the package btrfs-progs");
+  if (sending_.wanted()) return sending_.check();
+  return {};
 }
 
 Result<std::string> BtrfsStrategy::do_unit(const std::string& image) {
-  struct stat status {};
-  if (::stat(image.c_str(), &status) != 0) {
-    return base::errno_error(errno, "unable to look at '" + base::printable(image) + "'");
+  return subvolume_of(image);
+}
+
+// It becomes the backup's as it is.
+Result<void> BtrfsStrategy::do_suits(const std::vector<image::Layer>& layers) {
+  if (!sending_.wanted()) return {};
+  const image::Layer& image = layers.front();
+  const std::string hint = "btrfs-send = no copies such an image";
+  if (image.format != "qcow2" || layers.size() > 1) {
+    return Error(ErrorCode::kUnsupported,
+                 base::in_quotes(image.path) + " is no qcow2 image that rests on no other")
+        .with_hint(hint);
   }
-  if (!S_ISREG(status.st_mode) || !is_on_btrfs(image)) {
-    return Error(ErrorCode::kUnsupported, "'" + base::printable(image) + "' is no file on btrfs")
-        .with_hint("see METHODS in holdfast(1) for others");
-  }
-  // Each subvolume is a device of its own; one that is mounted by a directory in it has no top
-  // here.
-  for (std::string directory = base::directory_of(image);;
-       directory = base::directory_of(directory)) {
-    struct stat here {};
-    if (::stat(directory.c_str(), &here) != 0 || here.st_dev != status.st_dev) break;
-    if (here.st_ino == kTopDirectory) return directory;
-    if (directory == "/") break;
-  }
-  return Error(ErrorCode::kUnsupported,
-               "the top of the subvolume with '" + base::printable(image) + "' is not to be seen")
-      .with_hint("mount the subvolume, and not a directory in it");
+  const auto header = image::read_standalone_header(image.path);
+  if (!header) return Error(header.error()).with_hint(hint);
+  return sending_.check_apart(image.path);
+}
+
+std::string BtrfsStrategy::do_full_because() const {
+  if (!sending_.wanted()) return StorageStrategy::do_full_because();
+  return "'btrfs-send' carries what has changed, and each image is whole";
 }
 
 std::string BtrfsStrategy::do_place(const std::string& unit, std::size_t index) {
@@ -90,19 +81,32 @@ Result<void> BtrfsStrategy::do_take(const JournalSnapshot& snapshot, Deadline de
   return {};
 }
 
+Result<void> BtrfsStrategy::do_copy(const CopyOf& disk, Deadline deadline,
+                                    const std::stop_token& stop, const CopyProgress& progress) {
+  if (!sending_.wanted()) return StorageStrategy::do_copy(disk, deadline, stop, progress);
+  if (!sent_) {
+    if (auto sent = sending_.send(snapshots(), deadline, stop); !sent) return sent;
+    sent_ = true;
+  }
+  const std::string& image = disk.layers.front().path;
+  const auto unit = do_unit(image);
+  if (!unit) return unit.error();
+  for (const JournalSnapshot& snapshot : snapshots()) {
+    if (snapshot.source == *unit) return sending_.clone(snapshot, image, disk.target);
+  }
+  return Error(ErrorCode::kInternal, base::in_quotes(image) + " is in no snapshot");
+}
+
+Result<bool> BtrfsStrategy::do_tidy(Deadline deadline) {
+  return sending_.tidy(deadline);
+}
+
 Result<void> BtrfsStrategy::do_remove(const JournalSnapshot& snapshot, Deadline deadline) {
-  struct stat status {};
-  if (::lstat(snapshot.path.c_str(), &status) != 0) {
-    if (errno == ENOENT) return {};
-    return base::errno_error(errno, "unable to look at it");
-  }
-  if (!S_ISDIR(status.st_mode) || status.st_ino != kTopDirectory || !is_on_btrfs(snapshot.path)) {
-    return Error(ErrorCode::kRefused, "it is no subvolume, and so not ours");
-  }
+  const auto record = sending_.record();
+  if (!record) return record.error();
+  if (record->keeps(snapshot.path)) return {};
   // Gone for good when it says so: the journal, on another filesystem, goes next.
-  auto deleted = run({"btrfs", "subvolume", "delete", "--commit-after", snapshot.path}, deadline);
-  if (!deleted) return std::move(deleted).error();
-  return {};
+  return delete_subvolume(context().images.processes(), snapshot.path, deadline);
 }
 
 }  // namespace holdfast::host::snapshot
