@@ -193,6 +193,7 @@ ProcessOutcome SystemProcessRunner::run(const ProcessSpec& spec) {
     return outcome;
   }
 
+  if (spec.on_start) spec.on_start(child);
   const UniqueFd child_fd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   const std::stop_callback on_stop(spec.stop, [&] {
     const std::uint64_t one = 1;

@@ -38,6 +38,9 @@ struct ProcessSpec {
   std::size_t output_limit = std::size_t{64} * 1024;
   // A descriptor of the caller, above 2, that the program gets under the same number; -1: none.
   int inherited = -1;
+  // Called on the calling thread when the program runs, with its process id, which belongs to it at
+  // least as long as the call lasts; may be empty.
+  std::function<void(int)> on_start = {};
   // Called on the calling thread with each piece of standard output as it arrives; may be empty.
   std::function<void(std::string_view)> on_output = {};
 };

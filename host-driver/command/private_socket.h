@@ -5,24 +5,20 @@
 // away with the object; what a killed process has left of them, with the next one made.
 //
 // Threads: any. Ownership: owns the socket and the directory. Errors: kUsage for a path that is too
-// long for a socket, those of the system calls.
+// long for a socket, those of PrivateDirectory.
 #pragma once
 
 #include <string>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "wire/private_directory.h"
 
 namespace holdfast::host::command {
 
 class PrivateSocket {
  public:
   [[nodiscard]] static base::Result<PrivateSocket> listen();
-  PrivateSocket(PrivateSocket&& other) noexcept;
-  PrivateSocket& operator=(PrivateSocket&&) = delete;
-  PrivateSocket(const PrivateSocket&) = delete;
-  PrivateSocket& operator=(const PrivateSocket&) = delete;
-  ~PrivateSocket();
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] int fd() const { return socket_.get(); }
@@ -30,11 +26,11 @@ class PrivateSocket {
   void close() { socket_.reset(); }
 
  private:
-  PrivateSocket(std::string directory, base::UniqueFd lock);
+  PrivateSocket(wire::PrivateDirectory directory, std::string path, base::UniqueFd socket)
+      : directory_(std::move(directory)), path_(std::move(path)), socket_(std::move(socket)) {}
 
-  std::string directory_;
+  wire::PrivateDirectory directory_;
   std::string path_;
-  base::UniqueFd lock_;  // of the directory: somebody is alive here
   base::UniqueFd socket_;
 };
 
