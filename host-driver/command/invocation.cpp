@@ -37,7 +37,8 @@ constexpr std::array<Verb, 15> kVerbs{{
     {"backup", "VM...|--all|--group=NAME", "freeze, snapshot, thaw, copy, publish", 0, kMany},
     {"list", "[VM...]", "the backups of these machines, or of all", 0, kMany},
     {"show", "VM [ID]", "one backup: level, evidence, window, disks", 1, 2},
-    {"verify", "VM [ID...]", "check images and checksums, of all backups or these", 1, kMany},
+    {"verify", "VM [ID...]|--boot VM [ID...]|--boot --schedule",
+     "check images and checksums, or what comes up of them", 0, kMany},
     {"restore", "VM ID --to DIR|--group=ID --to DIR", "write fresh images", 0, 2},
     {"export", "VM ID", "serve it read-only over NBD, for single files", 2, 2},
     {"prune", "VM...", "remove the backups that no keep- rule keeps", 1, kMany},
@@ -82,6 +83,10 @@ po::options_description own_options(Invocation& invocation) {
   add("report-fd", po::value<int>(),
       "backup: write events as JSON lines to this descriptor, and nothing else");
   add("dry-run", po::bool_switch(&invocation.dry_run), "prune, snapshot: show what would be done");
+  add("boot", po::bool_switch(&invocation.boot),
+      "verify: start it in a throwaway machine, and ask its databases");
+  add("schedule", po::bool_switch(&invocation.schedule),
+      "verify: with --boot, the latest backup that waits longest for it");
   add("to", po::value(&invocation.to), "restore, snapshot: the directory of the new images");
   add("disk", po::value(&invocation.disks),
       "restore, export, snapshot: this disk alone; may be repeated");
@@ -188,7 +193,15 @@ Result<void> check_arguments(const Invocation& invocation) {
       (!invocation.label.empty() || invocation.discard || invocation.foreign)) {
     return usage("--label, --discard and --foreign are for 'snapshot'");
   }
+  if (invocation.verb != "verify" && (invocation.boot || invocation.schedule)) {
+    return usage("--boot and --schedule are for 'verify'");
+  }
   if (invocation.verb == "backup" && !invocation.print_config) return check_backup(invocation);
+  const bool scheduled = invocation.boot && invocation.schedule;
+  if (invocation.verb == "verify" && (count == 0) != scheduled && !invocation.print_config) {
+    return usage("usage: holdfast verify " + std::string(verb->arguments));
+  }
+  if (invocation.schedule && !invocation.boot) return usage("--schedule is for 'verify --boot'");
   const bool for_backup =
       invocation.all || invocation.full || invocation.new_repository || invocation.report_fd;
   if (invocation.verb != "backup" && for_backup) {

@@ -33,6 +33,9 @@ struct Invocation {
   // The events of the run go to this descriptor, and nothing to the standard streams.
   std::optional<int> report_fd;
   bool dry_run = false;
+  // Of 'verify': in a throwaway machine; and the backup that waits longest for it.
+  bool boot = false;
+  bool schedule = false;
   std::string label;
   bool discard = false;
   bool foreign = false;

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "command/commands.h"
 #include "repository/chain.h"
+#include "repository/proof.h"
 #include "ui/table.h"
 
 namespace holdfast::host::command {
@@ -21,10 +22,18 @@ namespace {
 struct Line {
   Backup backup;
   std::optional<std::size_t> chain;
+  Result<std::optional<repository::Proof>> proof;
 };
 
 std::string kind_of(const Backup& backup) {
   return backup.manifest.parent().empty() ? "full" : "increment";
+}
+
+using Found = Result<std::optional<repository::Proof>>;
+
+std::string proof_of(const Found& proof) {
+  if (!proof) return "unusable";
+  return *proof ? std::string(name_of((*proof)->result)) : "-";
 }
 
 const std::string& group_of(const Backup& backup) {
@@ -42,6 +51,9 @@ Json summary(const Line& line) {
           {"parent", parent.empty() ? Json() : Json(parent)},
           {"chain", line.chain ? Json(*line.chain) : Json()},
           {"protected", backup.is_protected},
+          {"proof", line.proof && *line.proof
+                        ? Json{{"result", proof_of(line.proof)}, {"at", (*line.proof)->at}}
+                        : Json()},
           {"group", group_of(backup).empty() ? Json() : Json(group_of(backup))},
           {"disks", backup.manifest.disks.size()},
           {"bytes", backup.manifest.stored_bytes()},
@@ -54,6 +66,9 @@ void print_table(const std::vector<Line>& lines, const std::vector<BadBackup>& u
   const bool groups = std::any_of(lines.begin(), lines.end(),
                                   [](const Line& line) { return !group_of(line.backup).empty(); });
   if (groups) rows.front().emplace_back("GROUP");
+  const bool proofs = std::any_of(lines.begin(), lines.end(),
+                                  [](const Line& line) { return proof_of(line.proof) != "-"; });
+  if (proofs) rows.front().emplace_back("PROOF");
   for (const Line& line : lines) {
     const Backup& backup = line.backup;
     rows.push_back({backup.manifest.vm, backup.manifest.id, backup.manifest.begin,
@@ -62,6 +77,7 @@ void print_table(const std::vector<Line>& lines, const std::vector<BadBackup>& u
                     backup.is_protected ? "yes" : "-", std::to_string(backup.manifest.disks.size()),
                     base::format_bytes(backup.manifest.stored_bytes())});
     if (groups) rows.back().push_back(group_of(backup).empty() ? "-" : group_of(backup));
+    if (proofs) rows.back().push_back(proof_of(line.proof));
   }
   for (const BadBackup& bad : unusable)
     rows.push_back({bad.vm, bad.id, "-", "unusable", "-", "-", "-", "-", "-"});
@@ -108,8 +124,10 @@ Result<int> list(const Invocation& invocation, Environment&) {
     auto part = repository->list(vm);
     if (!part) return std::move(part).error();
     const auto chains = repository::chain_lengths(part->backups);
-    for (std::size_t i = 0; i < chains.size(); ++i)
-      lines.push_back({std::move(part->backups[i]), chains[i]});
+    for (std::size_t i = 0; i < chains.size(); ++i) {
+      auto proof = repository::read_proof(part->backups[i].directory);
+      lines.push_back({std::move(part->backups[i]), chains[i], std::move(proof)});
+    }
     for (BadBackup& bad : part->bad)
       unusable.push_back(std::move(bad));
   }

@@ -52,7 +52,7 @@ notify::Told told_of(const RunReport& report) {
 
 Result<int> notified(const Invocation& invocation, Environment& environment, const Tellers& run) {
   const auto settings = settings_for(invocation, "", Needs::kNothing);
-  notify::Notice notice{.command = invocation.verb,
+  notify::Notice notice{.command = invocation.boot ? "verify --boot" : invocation.verb,
                         .host = notify::host_name(),
                         .begin = std::chrono::system_clock::now(),
                         .end = {},

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "command/commands.h"
+#include "command/proof_text.h"
 #include "repository/chain.h"
 #include "ui/table.h"
 
@@ -131,7 +132,21 @@ void print_trim(const Json& trim) {
   }
 }
 
-void print_backup(const repository::Backup& backup, const Chain& chain) {
+using Found = Result<std::optional<repository::Proof>>;
+
+void print_proof(const Found& proof) {
+  if (proof && !*proof) return;
+  std::cout << "Proof      ";
+  if (!proof) {
+    std::cout << "unusable: " << proof.error().text() << "\n";
+    return;
+  }
+  std::cout << (*proof)->at << ": " << proof_line(**proof) << "\n";
+  for (const std::string& line : proof_lines(**proof))
+    std::cout << "             " << line << "\n";
+}
+
+void print_backup(const repository::Backup& backup, const Chain& chain, const Found& proof) {
   const Json& document = backup.manifest.document;
   const Json& evidence = member(document, "evidence");
   const Json& window = member(document, "window");
@@ -158,6 +173,7 @@ void print_backup(const repository::Backup& backup, const Chain& chain) {
   print_trim(member(document, "trim"));
   print_chain(backup.manifest, chain);
   if (backup.is_protected) std::cout << "Protected  yes\n";
+  print_proof(proof);
   std::cout << "Directory  " << base::printable(backup.directory) << "\n";
   print_resources(member(evidence, "guest_record"));
   print_disks(backup.manifest);
@@ -176,14 +192,16 @@ Result<int> show(const Invocation& invocation, Environment&) {
   const auto backup = repository->find(vm, id);
   if (!backup) return backup.error();
   const Chain chain = repository::chain_of(*repository, *backup);
+  const Found proof = repository::read_proof(backup->directory);
   if (invocation.json) {
     Json json = backup->manifest.document;
     json["directory"] = backup->directory;
     json["protected"] = backup->is_protected;
     json["chain"] = chain ? Json(*chain) : Json();
+    json["proof"] = proof && *proof ? (*proof)->document : Json();
     std::cout << base::to_document(json);
   } else {
-    print_backup(*backup, chain);
+    print_backup(*backup, chain, proof);
   }
   if (chain) return 0;
   complain(base::wrap(chain.error(), vm + "/" + backup->manifest.id));

@@ -6,6 +6,7 @@
 #include "command/backup_check.h"
 #include "command/commands.h"
 #include "command/notified.h"
+#include "command/verify_boot.h"
 #include "repository/use.h"
 #include "ui/progress_bar.h"
 
@@ -108,6 +109,7 @@ Result<int> verify_those(const Invocation& invocation, Environment& environment,
 
 Result<int> verify(const Invocation& invocation, Environment& environment) {
   return notified(invocation, environment, [&](std::vector<notify::Told>& tolds) {
+    if (invocation.boot) return verify_boot(invocation, environment, tolds);
     tolds.push_back({.vm = invocation.arguments.front()});
     notify::Told& told = tolds.back();
     Result<int> status = verify_those(invocation, environment, told);

@@ -49,6 +49,10 @@ OptionSpec duration(const char* name, const char* value, Range range, const char
   return within(OptionType::kDuration, name, value, range, help);
 }
 
+OptionSpec size(const char* name, const char* value, Range range, const char* help) {
+  return within(OptionType::kSize, name, value, range, help);
+}
+
 OptionSpec integer(const char* name, const char* value, Range range, const char* help) {
   return within(OptionType::kInteger, name, value, range, help);
 }
@@ -112,6 +116,13 @@ OptionTable common_options() {
       duration("command-timeout", "10min", {kSecond, 24 * kHour},
                "how long pre-command and post-command may take"),
       text("qemu-storage-daemon", "qemu-storage-daemon", "the program that serves an export"),
+      text("boot-qemu", "qemu-system-x86_64", "the QEMU of 'verify --boot'"),
+      choice("boot-accelerator", "auto", {"auto", "kvm", "tcg"}, "what its machine runs by"),
+      size("boot-memory", "1GiB", {64 * kKiB * kKiB, kTiB}, "how much memory it has at the most"),
+      size("boot-space", "4GiB", {kKiB * kKiB, kTiB}, "how much it may write to each disk"),
+      path("boot-directory", "/var/tmp", "where it writes to"),
+      duration("boot-timeout", "10min", {kSecond, 24 * kHour},
+               "how long it may take to boot and answer"),
       path("libvirt-program", "/usr/lib/holdfast/holdfast-libvirt",
            "the program between holdfast and libvirt"),
       keep("keep-last", "keep this many of the newest backups"),

@@ -128,6 +128,12 @@ Settings typed(const std::string& vm, const Options& options) {
   settings.metrics_directory = text_or_empty(options, "metrics-directory");
   settings.qemu_img = options.text("qemu-img");
   settings.qemu_storage_daemon = options.text("qemu-storage-daemon");
+  settings.boot_qemu = options.text("boot-qemu");
+  settings.boot_accelerator = options.text("boot-accelerator");
+  settings.boot_directory = options.text("boot-directory");
+  settings.boot_memory = options.size("boot-memory");
+  settings.boot_space = options.size("boot-space");
+  settings.boot_timeout = options.duration("boot-timeout");
   settings.keep = keep_rules(options, "keep-");
   settings.snapshot_keep = keep_rules(options, "snapshot-keep-");
   settings.printed = options.print();

@@ -78,6 +78,13 @@ struct Settings {
   std::string metrics_directory;  // empty: none
   std::string qemu_img;
   std::string qemu_storage_daemon;
+  // Of verify --boot.
+  std::string boot_qemu;
+  std::string boot_accelerator;  // "auto", "kvm", "tcg"
+  std::string boot_directory;
+  std::int64_t boot_memory = 0;  // in bytes
+  std::int64_t boot_space = 0;   // in bytes, for each disk
+  base::Millis boot_timeout{0};
   // Argument vectors, the first word an absolute path; empty: none.
   std::vector<std::string> pre_command;
   std::vector<std::string> post_command;

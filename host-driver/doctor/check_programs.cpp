@@ -66,6 +66,14 @@ Findings check_programs(const Patient& patient) {
          outcome.as_error(patient.settings.qemu_storage_daemon).text() + ": 'export' will not work",
          "install the package qemu-system-common"});
   }
+  const auto boot = patient.processes.run({.argv = {patient.settings.boot_qemu, "--version"},
+                                           .deadline = Deadline::in(patient.settings.qmp_timeout)});
+  if (!boot.succeeded()) {
+    findings.push_back(
+        {Level::kWarning, kArea, "no-boot-qemu",
+         boot.as_error(patient.settings.boot_qemu).text() + ": 'verify --boot' will not work",
+         "install the package qemu-system-x86, or set boot-qemu"});
+  }
   return findings;
 }
 

@@ -29,7 +29,10 @@ Result<void> make_directory(const std::string& path) {
 std::optional<std::string> Memory::file_of(const std::string& command,
                                            const std::string& vm) const {
   if (!base::is_plain_name(vm)) return {};
-  return directory_ + "/outcomes/" + command + "-" + vm;
+  // "verify --boot" as "verify+boot", which no name of a machine makes of "verify".
+  std::string name = command;
+  if (const std::size_t at = name.find(" --"); at != std::string::npos) name.replace(at, 3, "+");
+  return directory_ + "/outcomes/" + name + "-" + vm;
 }
 
 Remembered Memory::recall(const std::string& command, const std::string& vm) const {

@@ -93,7 +93,7 @@ Result<FileEntry> parse_file(const Json& entry) {
   if (!bytes) return corrupt(bytes.error().text());
   // What else has a name of its own there.
   if (!base::is_plain_name(*file) || *file == kManifestName || *file == kProtectedName ||
-      *file == kUnboundName || file->ends_with(".qcow2")) {
+      *file == kUnboundName || *file == kProofName || file->ends_with(".qcow2")) {
     return corrupt("'" + base::printable(*file, 80) + "' is not the name of a file");
   }
   if (*bytes > kLargestFile) return corrupt("'" + *file + "' is too large for what it is");

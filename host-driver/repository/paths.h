@@ -8,6 +8,7 @@
 //   REPOSITORY/VM/ID/{manifest.json,DISK.qcow2}
 //   REPOSITORY/VM/ID/manifest.json            also the lock of who reads the backup (Use)
 //   REPOSITORY/VM/ID/protected                this one is never pruned
+//   REPOSITORY/VM/ID/proof.json               what came of starting it (proof.h)
 //   REPOSITORY/VM/.incomplete-ID/             being written; not a backup
 //   REPOSITORY/VM/.removing-ID/               being removed; not a backup any more
 //   REPOSITORY/VM/ID.failed/                  kept on request; not a backup
@@ -27,6 +28,7 @@ namespace holdfast::host::repository {
 inline constexpr std::string_view kMarkName = "holdfast-repository";
 inline constexpr std::string_view kManifestName = "manifest.json";
 inline constexpr std::string_view kProtectedName = "protected";
+inline constexpr std::string_view kProofName = "proof.json";
 inline constexpr std::string_view kUnboundName = "unbound";
 inline constexpr std::string_view kRemovingPrefix = ".removing-";
 inline constexpr std::string_view kIncompletePrefix = ".incomplete-";
