@@ -2,6 +2,7 @@
 #include "command/backup_check.h"
 
 #include "base/text.h"
+#include "container/archive.h"
 #include "image/checksum.h"
 #include "image/qcow2_header.h"
 
@@ -97,6 +98,24 @@ Result<std::vector<image::Layer>> BackupCheck::check_disk(const repository::Back
     layers.push_back({std::move(path), "qcow2"});
   }
   return layers;
+}
+
+Result<std::string> BackupCheck::check_archive(const repository::Backup& backup,
+                                               const image::Progress& progress) {
+  const repository::ArchiveEntry& archive = *backup.manifest.archive;
+  auto path = repository::Repository::archive_path(backup.directory, archive);
+  if (!path) return path;
+  const auto digest = image::digest_file(*path, stop_, [&](std::uint64_t done) {
+    if (progress && archive.bytes > 0) {
+      progress(100.0 * static_cast<double>(done) / static_cast<double>(archive.bytes));
+    }
+  });
+  if (!digest) return digest.error();
+  if (digest->sha256 != archive.sha256) return wrong_checksum(*path);
+  container::Archiver archiver(images_.processes(), Deadline::in(timeout_), stop_);
+  const auto entries = archiver.check(*path, archive.compression);
+  if (!entries) return entries.error();
+  return path;
 }
 
 Result<void> BackupCheck::check_file(const repository::Backup& backup,

@@ -40,6 +40,10 @@ class BackupCheck {
       const repository::Backup& backup, const repository::DiskEntry& disk,
       const image::Progress& progress);
 
+  // Of the archive of a container, read to its end; its path.
+  [[nodiscard]] base::Result<std::string> check_archive(const repository::Backup& backup,
+                                                        const image::Progress& progress);
+
   // The same of a file that is no disk.
   [[nodiscard]] base::Result<void> check_file(const repository::Backup& backup,
                                               const repository::FileEntry& file);

@@ -5,6 +5,7 @@
 #include "command/retention.h"
 #include "command/run_commands.h"
 #include "run/backup_run.h"
+#include "run/container_run.h"
 
 namespace holdfast::host::command {
 
@@ -97,19 +98,31 @@ RunReport back_up_machine(const Invocation& invocation, const std::string& vm,
     if (!settings->pre_command.empty()) observer.step("pre-command");
     return run_pre_command(*settings, id, environment.processes, environment.stop);
   };
-  run::BackupRun backup_run({.settings = *settings,
+  const auto conclude_run = [&](const base::Result<run::BackupOutcome>& outcome,
+                                bool may_be_frozen) {
+    RunReport report =
+        outcome ? report_of(*outcome, *settings) : report_failure(vm, outcome.error());
+    // The run still holds its locks.
+    if (outcome) retain(report, *settings, environment);
+    conclude(report, *settings, begun, may_be_frozen, environment, observer);
+    measure(report, *settings, begin, observer);
+    return report;
+  };
+  run::BackupRequest request{.settings = *settings,
                              .keep_failed = invocation.keep_failed,
                              .full = invocation.full,
                              .new_repository = invocation.new_repository,
-                             .before_it_begins = before_it_begins},
-                            environment.processes, observer, environment.stop, environment.abandon);
+                             .before_it_begins = before_it_begins};
+  if (!settings->container.empty()) {
+    run::ContainerRun container_run(std::move(request), environment.processes, observer,
+                                    environment.stop);
+    const auto outcome = container_run.run();
+    return conclude_run(outcome, container_run.guest_may_be_frozen());
+  }
+  run::BackupRun backup_run(std::move(request), environment.processes, observer, environment.stop,
+                            environment.abandon);
   const auto outcome = backup_run.run();
-  RunReport report = outcome ? report_of(*outcome, *settings) : report_failure(vm, outcome.error());
-  // The run still holds its locks.
-  if (outcome) retain(report, *settings, environment);
-  conclude(report, *settings, begun, backup_run.guest_may_be_frozen(), environment, observer);
-  measure(report, *settings, begin, observer);
-  return report;
+  return conclude_run(outcome, backup_run.guest_may_be_frozen());
 }
 
 }  // namespace holdfast::host::command

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "command/commands.h"
+#include "command/container.h"
 #include "qga/fsfreeze.h"
 #include "run/channel.h"
 #include "run/state.h"
@@ -87,6 +88,13 @@ Result<int> status(const Invocation& invocation, Environment& environment) {
   for (const std::string& vm : invocation.arguments) {
     const auto settings = settings_for(invocation, vm, Needs::kNothing);
     if (!settings) return settings.error();
+    if (!settings->container.empty()) {
+      Json json = container_status(*settings, environment);
+      if (json.contains("problem")) worst = 1;
+      if (!invocation.json) print_container_status(json);
+      all.push_back(std::move(json));
+      continue;
+    }
     const auto journal = snapshot::JournalFile(run::journal_path(*settings)).load();
     Json json{{"vm", vm},
               {"qemu", monitor_status(*settings, environment)},
@@ -106,6 +114,10 @@ Result<int> freeze(const Invocation& invocation, Environment& environment) {
   const std::string& vm = invocation.arguments.front();
   const auto settings = settings_for(invocation, vm, Needs::kAgent);
   if (!settings) return settings.error();
+  if (!settings->container.empty()) {
+    return Error(ErrorCode::kUnsupported, "a container is not frozen by hand")
+        .with_hint("its manager does that: systemctl freeze, or lxc-freeze");
+  }
   const auto lock = run::lock_machine(*settings);
   if (!lock) return lock.error();
   const wire::Endpoint endpoint = run::agent_endpoint(*settings);
@@ -136,10 +148,21 @@ Result<int> freeze(const Invocation& invocation, Environment& environment) {
   return 0;
 }
 
-Result<int> thaw(const Invocation& invocation, Environment&) {
+Result<int> thaw(const Invocation& invocation, Environment& environment) {
   const std::string& vm = invocation.arguments.front();
   const auto settings = settings_for(invocation, vm, Needs::kAgent);
   if (!settings) return settings.error();
+  if (!settings->container.empty()) {
+    if (auto thawed = thaw_container(*settings, environment); !thawed) {
+      return std::move(thawed).error();
+    }
+    if (invocation.json) {
+      std::cout << base::to_document({{"vm", vm}, {"thawed", 1}, {"complaint", nullptr}});
+    } else {
+      std::cout << vm << ": thawed" << std::endl;
+    }
+    return 0;
+  }
   std::optional<qga::Agent> agent;
   const Deadline deadline = Deadline::in(settings->thaw_timeout);
   std::optional<Error> complaint;

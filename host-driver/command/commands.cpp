@@ -69,7 +69,7 @@ Result<config::Settings> settings_for(const Invocation& invocation, const std::s
   auto settings = config::load_settings(invocation.config_directory, vm, invocation.overrides);
   if (!settings) return settings;
   Result<void> there;
-  const bool by_sockets = settings->uri.empty();
+  const bool by_sockets = settings->uri.empty() && settings->container.empty();
   if (by_sockets && (needs == Needs::kMonitor || needs == Needs::kBackup)) {
     there = require_key(settings->qmp, "qmp", vm);
   }

@@ -53,6 +53,12 @@ Result<int> export_backup(const Invocation& invocation, Environment& environment
   if (!chosen) return chosen.error();
   const Backup& backup = chosen->backup;
   const std::vector<DiskEntry>& disks = chosen->disks;
+  if (backup.manifest.archive) {
+    return Error(ErrorCode::kUnsupported, "backup '" + backup.manifest.id +
+                                              "' is the archive of a container, and has no disks")
+        .with_hint("holdfast restore " + backup.manifest.vm + " " + backup.manifest.id +
+                   " --to DIR");
+  }
   if (disks.empty()) {
     return Error(ErrorCode::kNotFound, "backup '" + backup.manifest.id + "' has no disks");
   }

@@ -88,6 +88,10 @@ po::options_description own_options(Invocation& invocation) {
   add("schedule", po::bool_switch(&invocation.schedule),
       "verify: with --boot, the latest backup that waits longest for it");
   add("to", po::value(&invocation.to), "restore, snapshot: the directory of the new images");
+  add("into-running", po::bool_switch(&invocation.into_running),
+      "restore: put files of a container back into it while it runs");
+  add("path", po::value(&invocation.paths),
+      "restore: with --into-running, this file or directory alone; may be repeated");
   add("disk", po::value(&invocation.disks),
       "restore, export, snapshot: this disk alone; may be repeated");
   add("format", po::value(&invocation.format)->default_value("qcow2"),
@@ -168,7 +172,7 @@ Result<void> check_backup(const Invocation& invocation) {
   if (count == 1) return {};
   for (const base::Setting& setting : invocation.overrides) {
     if (setting.key == "qmp" || setting.key == "agent" || setting.key == "domain" ||
-        setting.key == "tpm-state") {
+        setting.key == "tpm-state" || setting.key == "container") {
       return usage("--" + setting.key + " is for one machine");
     }
   }
@@ -196,6 +200,13 @@ Result<void> check_arguments(const Invocation& invocation) {
   if (invocation.verb != "verify" && (invocation.boot || invocation.schedule)) {
     return usage("--boot and --schedule are for 'verify'");
   }
+  if (!invocation.paths.empty() && !invocation.into_running) {
+    return usage("--path goes with --into-running");
+  }
+  if (invocation.into_running && (invocation.verb != "restore" || !invocation.group.empty() ||
+                                  !invocation.to.empty() || !invocation.disks.empty())) {
+    return usage("--into-running is for 'restore' of one container, without --to and --disk");
+  }
   if (invocation.verb == "backup" && !invocation.print_config) return check_backup(invocation);
   const bool scheduled = invocation.boot && invocation.schedule;
   if (invocation.verb == "verify" && (count == 0) != scheduled && !invocation.print_config) {
@@ -215,8 +226,8 @@ Result<void> check_arguments(const Invocation& invocation) {
     return usage("usage: holdfast restore " + std::string(verb->arguments));
   }
   if (of_group && !invocation.disks.empty()) return usage("--disk is for one machine");
-  if (invocation.verb == "restore" && invocation.to.empty()) {
-    return usage("restore needs --to DIR");
+  if (invocation.verb == "restore" && invocation.to.empty() && !invocation.into_running) {
+    return usage("restore needs --to DIR, or of a container --into-running");
   }
   if (invocation.format != "qcow2" && invocation.format != "raw") {
     return usage("--format is qcow2 or raw");

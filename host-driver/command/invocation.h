@@ -40,6 +40,9 @@ struct Invocation {
   bool discard = false;
   bool foreign = false;
   std::string to;
+  // Of a container: its files go back into it while it runs; these paths alone, unless empty.
+  bool into_running = false;
+  std::vector<std::string> paths;
   std::vector<std::string> disks;
   std::string format = "qcow2";
 };

@@ -26,6 +26,7 @@ struct Line {
 };
 
 std::string kind_of(const Backup& backup) {
+  if (backup.manifest.archive) return "archive";
   return backup.manifest.parent().empty() ? "full" : "increment";
 }
 
@@ -74,7 +75,8 @@ void print_table(const std::vector<Line>& lines, const std::vector<BadBackup>& u
     rows.push_back({backup.manifest.vm, backup.manifest.id, backup.manifest.begin,
                     std::string(name_of(backup.manifest.level)), kind_of(backup),
                     line.chain ? std::to_string(*line.chain) : "broken",
-                    backup.is_protected ? "yes" : "-", std::to_string(backup.manifest.disks.size()),
+                    backup.is_protected ? "yes" : "-",
+                    backup.manifest.archive ? "-" : std::to_string(backup.manifest.disks.size()),
                     base::format_bytes(backup.manifest.stored_bytes())});
     if (groups) rows.back().push_back(group_of(backup).empty() ? "-" : group_of(backup));
     if (proofs) rows.back().push_back(proof_of(line.proof));

@@ -19,13 +19,15 @@ std::string seconds_of(double millis) {
 std::vector<std::string> facts_of(const RunReport& report) {
   const Json& manifest = report.manifest;
   const std::size_t disks = manifest.at("disks").size();
+  const std::string kind = manifest.value("kind", "full");
   const Json& copy = manifest.at("copy");
   const auto window = static_cast<std::int64_t>(manifest.at("window").at("total_ms").get<double>());
   std::vector<std::string> facts{
       "level " + manifest.at("level").get<std::string>() + ", guest paused for " +
           std::to_string(window) + " ms",
-      std::string(manifest.value("kind", "full") == "increment" ? "increment" : "full copy") +
-          " of " + std::to_string(disks) + (disks == 1 ? " disk, " : " disks, ") +
+      (kind == "archive" ? std::string("archive of the container, ")
+                         : std::string(kind == "increment" ? "increment" : "full copy") + " of " +
+                               std::to_string(disks) + (disks == 1 ? " disk, " : " disks, ")) +
           base::format_bytes(copy.at("bytes").get<std::uint64_t>()) + " in " +
           seconds_of(copy.at("duration_ms").get<double>()),
       "backup " + manifest.at("id").get<std::string>()};

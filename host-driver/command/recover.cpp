@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "command/commands.h"
+#include "command/container.h"
 #include "qga/fsfreeze.h"
 #include "repository/repository.h"
 #include "run/channel.h"
@@ -109,7 +110,9 @@ Result<int> recover(const Invocation& invocation, Environment& environment) {
   for (const std::string& vm : invocation.arguments) {
     const auto settings = settings_for(invocation, vm, Needs::kMonitor);
     if (!settings) return settings.error();
-    const auto done = recover_one(*settings, environment);
+    const auto done = settings->container.empty()
+                          ? recover_one(*settings, environment)
+                          : recover_container_by_hand(*settings, environment);
     if (!done) {
       if (invocation.arguments.size() == 1) return done.error();
       complain(base::wrap(done.error(), vm));

@@ -9,6 +9,7 @@
 #include "command/fresh_files.h"
 #include "command/partial_file.h"
 #include "command/restore.h"
+#include "command/restore_archive.h"
 #include "command/restored_file.h"
 #include "repository/paths.h"
 #include "ui/progress_bar.h"
@@ -62,6 +63,8 @@ Result<Json> restore_machine(const Invocation& invocation, Environment& environm
   const std::string& vm = invocation.arguments[0];
   const auto chosen = choose_backup(invocation);
   if (!chosen) return chosen.error();
+  if (invocation.into_running) return restore_into_running(*chosen, invocation, environment);
+  if (chosen->backup.manifest.archive) return restore_archive(*chosen, invocation, environment);
   const config::Settings& settings = chosen->settings;
   const Backup& backup = chosen->backup;
   const std::vector<DiskEntry>& disks = chosen->disks;

@@ -69,7 +69,9 @@ std::string summary_of(const RunReport& report) {
          manifest.at("level").get<std::string>() +
          (manifest.value("kind", "full") == "increment" ? ", increment" : "") + ", window " +
          rounded(manifest.at("window").at("total_ms").get<double>(), 0) + " ms, " +
-         std::to_string(disks) + (disks == 1 ? " disk, " : " disks, ") +
+         (manifest.value("kind", "full") == "archive"
+              ? std::string("archive, ")
+              : std::to_string(disks) + (disks == 1 ? " disk, " : " disks, ")) +
          base::format_bytes(copy.at("bytes").get<std::uint64_t>()) + " in " +
          rounded(copy.at("duration_ms").get<double>() / 1000, 1) + " s" +
          (trimmed == 0 ? "" : ", " + base::format_bytes(trimmed) + " trimmed") +

@@ -85,6 +85,23 @@ void print_disks(const repository::Manifest& manifest) {
   std::cout << "\n" << ui::format_table(rows);
 }
 
+void print_archive(const repository::Manifest& manifest) {
+  const repository::ArchiveEntry& archive = *manifest.archive;
+  const Json& entry = member(manifest.document, "archive");
+  std::cout << "\n"
+            << ui::format_table({{"  ARCHIVE", "ENTRIES", "STORED", "COMPRESSED", "SHA-256"},
+                                 {"  " + archive.file, shown(member(entry, "entries")),
+                                  base::format_bytes(archive.bytes), archive.compression,
+                                  archive.sha256.substr(0, 16) + "…"}});
+}
+
+void print_skipped(const Json& skipped) {
+  if (!skipped.is_array()) return;
+  for (const Json& one : skipped)
+    std::cout << "Left out   " << shown(member(one, "device")) << ": "
+              << shown(member(one, "reason")) << "\n";
+}
+
 void print_files(const repository::Manifest& manifest) {
   if (manifest.files.empty()) return;
   std::vector<ui::Row> rows{{"  FILE", "WHAT", "STORED", "SHA-256"}};
@@ -163,12 +180,22 @@ void print_backup(const repository::Backup& backup, const Chain& chain, const Fo
             << shown(member(window, "freeze_call_ms")) << ", transaction "
             << shown(member(window, "transaction_ms")) << ", thaw "
             << shown(member(window, "thaw_call_ms")) << "; frozen "
-            << shown(member(window, "frozen_ms")) << "\n"
-            << "Frozen     " << shown(member(evidence, "freeze_count")) << " filesystems, thawed "
-            << shown(member(evidence, "thaw_count")) << "\n"
-            << "Method     " << shown(member(document, "method")) << ", "
-            << (backup.manifest.parent().empty() ? "full" : "increment") << "; QEMU "
-            << shown(member(member(document, "qemu"), "version")) << "\n";
+            << shown(member(window, "frozen_ms")) << "\n";
+  if (backup.manifest.archive) {
+    const Json& container = member(document, "container");
+    std::cout << "Container  " << shown(member(container, "manager")) << ":"
+              << shown(member(container, "name")) << ", at "
+              << shown(member(member(document, "archive"), "root")) << "\n"
+              << "Frozen     its processes\n"
+              << "Method     " << shown(member(document, "method")) << ", archive\n";
+    print_skipped(member(document, "skipped"));
+  } else {
+    std::cout << "Frozen     " << shown(member(evidence, "freeze_count")) << " filesystems, thawed "
+              << shown(member(evidence, "thaw_count")) << "\n"
+              << "Method     " << shown(member(document, "method")) << ", "
+              << (backup.manifest.parent().empty() ? "full" : "increment") << "; QEMU "
+              << shown(member(member(document, "qemu"), "version")) << "\n";
+  }
   print_group(backup.manifest);
   print_trim(member(document, "trim"));
   print_chain(backup.manifest, chain);
@@ -176,7 +203,11 @@ void print_backup(const repository::Backup& backup, const Chain& chain, const Fo
   print_proof(proof);
   std::cout << "Directory  " << base::printable(backup.directory) << "\n";
   print_resources(member(evidence, "guest_record"));
-  print_disks(backup.manifest);
+  if (backup.manifest.archive) {
+    print_archive(backup.manifest);
+  } else {
+    print_disks(backup.manifest);
+  }
   print_files(backup.manifest);
 }
 

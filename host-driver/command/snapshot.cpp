@@ -72,6 +72,12 @@ Result<int> snapshot(const Invocation& invocation, Environment& environment) {
 
 Result<config::Settings> snapshot_settings(const Invocation& invocation, Needs needs) {
   auto settings = settings_for(invocation, invocation.arguments[1], needs);
+  if (settings && !settings->container.empty()) {
+    return Error(ErrorCode::kUnsupported, "'" + settings->vm +
+                                              "' is a container: restore points are kept in the "
+                                              "images of a machine")
+        .with_hint("holdfast backup " + settings->vm);
+  }
   if (!settings || settings->uri.empty()) return settings;
   return Error(ErrorCode::kUnsupported,
                "the restore points of '" + settings->vm + "' are libvirt's, which runs it")

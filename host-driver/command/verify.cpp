@@ -52,6 +52,13 @@ Result<void> check_backup(BackupCheck& check, const Backup& backup, ui::Progress
   for (const repository::FileEntry& file : backup.manifest.files) {
     if (auto sound = check.check_file(backup, file); !sound) return sound;
   }
+  if (backup.manifest.archive) {
+    auto sound = check.check_archive(backup, [&](double percent) {
+      bar.update(backup.manifest.vm + ": verifying the archive", percent);
+    });
+    bar.clear();
+    if (!sound) return std::move(sound).error();
+  }
   for (const repository::DiskEntry& disk : backup.manifest.disks) {
     auto sound = check.check_disk(backup, disk, [&](double percent) {
       bar.update(backup.manifest.vm + ": verifying " + disk.name, percent);

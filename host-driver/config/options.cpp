@@ -143,6 +143,8 @@ OptionTable common_options() {
 OptionTable host_options() {
   return {
       integer("parallel", "2", {1, 64}, "how many machines are backed up side by side"),
+      integer("parallel-archives", "1", {1, 64},
+              "how many containers are archived side by side, whoever began it"),
       optional_text("notify-mail", "who is told of the outcome by mail: ADDRESS[, ADDRESS...]"),
       optional_text("notify-command", "what is told of the outcome, as JSON on standard input"),
       choice("notify-on", "warning", {"failure", "warning", "change", "always"},
@@ -160,6 +162,7 @@ OptionTable machine_options() {
       path("qmp", std::nullopt, "QEMU's monitor socket"),
       path("agent", std::nullopt, "the guest agent's socket"),
       text("uri", std::nullopt, "libvirt's URI, in place of the two sockets"),
+      optional_text("container", "it is a container: nspawn:NAME or lxc:NAME"),
       text("domain", std::nullopt, "the machine's name or UUID there; default: its name here"),
       path("tpm-state", std::nullopt, "the directory of its TPM's state; default: found"),
   };

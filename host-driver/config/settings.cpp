@@ -97,6 +97,7 @@ Settings typed(const std::string& vm, const Options& options) {
   settings.enabled = options.flag("enabled");
   settings.group = text_or_empty(options, "group");
   settings.parallel = static_cast<int>(options.integer("parallel"));
+  settings.parallel_archives = static_cast<int>(options.integer("parallel-archives"));
   settings.qmp = text_or_empty(options, "qmp");
   settings.agent = text_or_empty(options, "agent");
   settings.uri = text_or_empty(options, "uri");
@@ -140,8 +141,36 @@ Settings typed(const std::string& vm, const Options& options) {
   return settings;
 }
 
+// "nspawn:web", "lxc:web".
+Result<void> add_container(Settings& settings, const Options& options) {
+  const std::string text = text_or_empty(options, "container");
+  if (!options.has("container")) return {};
+  const std::size_t colon = text.find(':');
+  const std::string manager = text.substr(0, colon);
+  const std::string name = colon == std::string::npos ? "" : text.substr(colon + 1);
+  if ((manager == "nspawn" || manager == "lxc") && base::is_plain_name(name)) {
+    settings.container = {manager, name};
+    return {};
+  }
+  return Error(ErrorCode::kConfiguration, "'" + base::printable(text, 100) + "' is no container")
+      .with_hint("container = nspawn:NAME, or lxc:NAME");
+}
+
 // One way to the machine, not two.
 Result<void> check_channel(const Settings& settings) {
+  if (!settings.container.empty()) {
+    for (const std::string* other :
+         {&settings.qmp, &settings.agent, &settings.uri, &settings.domain, &settings.tpm_state}) {
+      if (other->empty()) continue;
+      return Error(ErrorCode::kConfiguration, "'container' is set for '" + settings.vm +
+                                                  "', and so is what only a machine has")
+          .with_hint("a container has no 'qmp', 'agent', 'uri', 'domain' or 'tpm-state'");
+    }
+    if (settings.group.empty()) return {};
+    return Error(ErrorCode::kConfiguration,
+                 "'container' and 'group' are set for '" + settings.vm + "'")
+        .with_hint("a consistency group is one of machines");
+  }
   if (settings.uri.empty()) {
     if (settings.domain.empty()) return {};
     return Error(ErrorCode::kConfiguration,
@@ -197,6 +226,7 @@ Result<Settings> load_settings(const std::string& config_directory, const std::s
                  "'" + base::printable(settings.group, 64) + "' is not the name of a group")
         .with_hint("letters, digits, '.', '_' and '-'");
   }
+  if (auto added = add_container(settings, options); !added) return std::move(added).error();
   if (auto one = check_channel(settings); !one) return std::move(one).error();
   return settings;
 }

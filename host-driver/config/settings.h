@@ -42,15 +42,25 @@ struct KeepRules {
   bool operator==(const KeepRules&) const = default;
 };
 
+// A container in place of a machine, by the name that its manager knows it by.
+struct ContainerName {
+  std::string manager;  // "nspawn", "lxc"; empty: it is no container
+  std::string name;
+
+  [[nodiscard]] bool empty() const { return manager.empty(); }
+};
+
 struct Settings {
   std::string vm;
   bool enabled = true;  // for --all
   std::string group;    // empty: none
   int parallel = 1;
+  int parallel_archives = 1;
   std::string qmp;     // empty: not configured
   std::string agent;   // likewise
   std::string uri;     // of libvirt; empty: the machine is reached over qmp and agent
   std::string domain;  // libvirt's name of it; empty: that of the machine
+  ContainerName container;
   std::string libvirt_program;
   std::string tpm_state;  // empty: found
   std::string repository;

@@ -9,6 +9,14 @@ Diagnosis examine(Patient patient) {
     for (Finding& finding : findings)
       diagnosis.findings.push_back(std::move(finding));
   };
+  if (!patient.settings.container.empty()) {
+    add(check_container(patient));
+    add(check_repository(patient));
+    add(check_state(patient));
+    add(check_schedule(patient));
+    add(check_notification(patient));
+    return diagnosis;
+  }
   add(check_configuration(patient));
   // The disks are known once QEMU has been asked, and programs are compared with its version.
   Findings of_qemu = check_qemu(patient);

@@ -5,6 +5,7 @@
 // that it could not be found out. A family of hazards is one small file.
 //
 //   configuration   the settings, and how they fit each other
+//   container       in place of the machine: its manager, its root, what is in it
 //   programs        qemu-img and its age
 //   libvirt         in the monitor's place: the connection, the domain and its state
 //   qemu, disks     the monitor; the disks, their files, room for overlays, leftovers
@@ -46,6 +47,7 @@ struct Patient {
 void look_at_definition(const Patient& patient, qmp::Client& monitor, Findings& findings);
 void look_at_method(const Patient& patient, qmp::Client& monitor, Findings& findings);
 [[nodiscard]] Findings check_configuration(const Patient& patient);
+[[nodiscard]] Findings check_container(const Patient& patient);
 [[nodiscard]] Findings check_programs(const Patient& patient);
 [[nodiscard]] Findings check_qemu(Patient& patient);
 [[nodiscard]] Findings check_libvirt(Patient& patient);

@@ -92,8 +92,9 @@ Result<FileEntry> parse_file(const Json& entry) {
   }
   if (!bytes) return corrupt(bytes.error().text());
   // What else has a name of its own there.
-  if (!base::is_plain_name(*file) || *file == kManifestName || *file == kProtectedName ||
-      *file == kUnboundName || *file == kProofName || file->ends_with(".qcow2")) {
+  if (!base::is_plain_name(*file) || *file == kManifestName || file->starts_with("root.tar") ||
+      *file == kProtectedName || *file == kUnboundName || *file == kProofName ||
+      file->ends_with(".qcow2")) {
     return corrupt("'" + base::printable(*file, 80) + "' is not the name of a file");
   }
   if (*bytes > kLargestFile) return corrupt("'" + *file + "' is too large for what it is");
@@ -118,6 +119,28 @@ Result<std::vector<FileEntry>> parse_files(const Json& document) {
   return files;
 }
 
+// "archive": null, or the one file of a container.
+Result<std::optional<ArchiveEntry>> parse_archive(const Json& document) {
+  const auto entry = document.find("archive");
+  if (entry == document.end() || entry->is_null()) return std::optional<ArchiveEntry>();
+  if (!entry->is_object()) return corrupt("'archive' is no object");
+  auto file = base::string_member(*entry, "file");
+  auto compression = base::string_member(*entry, "compression");
+  auto sha256 = base::string_member(*entry, "sha256");
+  const auto bytes = size_member(*entry, "bytes");
+  for (const Result<std::string>* text : {&file, &compression, &sha256}) {
+    if (!*text) return corrupt(text->error().text());
+  }
+  if (!bytes) return corrupt(bytes.error().text());
+  const bool zstd = *compression == "zstd";
+  if ((!zstd && *compression != "none") || *file != (zstd ? "root.tar.zst" : "root.tar")) {
+    return corrupt("'" + base::printable(*file, 80) + "' is not the file of an archive");
+  }
+  if (!is_sha256(*sha256)) return corrupt("the checksum of the archive is none");
+  return std::optional<ArchiveEntry>(
+      ArchiveEntry{std::move(*file), std::move(*compression), *bytes, std::move(*sha256)});
+}
+
 }  // namespace
 
 const std::string& Manifest::parent() const {
@@ -134,6 +157,7 @@ std::uint64_t Manifest::stored_bytes() const {
     bytes += disk.bytes;
   for (const FileEntry& file : files)
     bytes += file.bytes;
+  if (archive) bytes += archive->bytes;
   return bytes;
 }
 
@@ -186,7 +210,11 @@ Result<Manifest> parse_manifest(std::string_view text) {
     }
     manifest.disks.push_back(std::move(*disk));
   }
-  if (manifest.disks.empty()) return corrupt("it has no disks");
+  auto archive = parse_archive(*json);
+  if (!archive) return std::move(archive).error();
+  manifest.archive = std::move(*archive);
+  if (manifest.disks.empty() && !manifest.archive) return corrupt("it has no disks");
+  if (!manifest.disks.empty() && manifest.archive) return corrupt("it has disks and an archive");
   for (const DiskEntry& disk : manifest.disks) {
     if (!disk.backing_id.empty() && disk.backing_id != manifest.parent()) {
       return corrupt("its disks are increments of different backups");

@@ -48,6 +48,14 @@ struct FileEntry {
   std::string sha256;
 };
 
+// Of a container, in place of disks: everything below its root.
+struct ArchiveEntry {
+  std::string file;         // beside the manifest
+  std::string compression;  // "none", "zstd"
+  std::uint64_t bytes = 0;
+  std::string sha256;
+};
+
 struct Manifest {
   std::string id;
   std::string vm;
@@ -57,6 +65,8 @@ struct Manifest {
   std::vector<FileEntry> files;
   base::Json document;
   GroupEntry group = {};
+  // Nothing: it has disks.
+  std::optional<ArchiveEntry> archive = {};
 
   // Of everything in it.
   [[nodiscard]] std::uint64_t stored_bytes() const;

@@ -297,6 +297,12 @@ Result<std::string> Repository::disk_path(const std::string& directory, const Di
 Result<std::string> Repository::file_path(const std::string& directory, const FileEntry& file) {
   return stored_path(directory + "/" + file.file, file.bytes);
 }
+
+Result<std::string> Repository::archive_path(const std::string& directory,
+                                             const ArchiveEntry& archive) {
+  return stored_path(directory + "/" + archive.file, archive.bytes);
+}
+
 Result<void> Repository::remove_backup(const std::string& vm, const std::string& id) const {
   const auto directory = vm_directory(vm);
   if (!directory) return directory.error();

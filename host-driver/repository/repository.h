@@ -67,6 +67,8 @@ class Repository {
   // The same of another file of the backup.
   [[nodiscard]] static base::Result<std::string> file_path(const std::string& directory,
                                                            const FileEntry& file);
+  [[nodiscard]] static base::Result<std::string> archive_path(const std::string& directory,
+                                                              const ArchiveEntry& archive);
   // Takes the name of a backup from it, for good, and then removes it: whatever happens in between,
   // there is never half a backup. kLocked if somebody is reading it (Use). Only under the machine's
   // lock; does not look at what stands on it.

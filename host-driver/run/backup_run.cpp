@@ -5,8 +5,8 @@
 
 #include "base/text.h"
 #include "repository/group.h"
-#include "repository/remembered.h"
 #include "run/channel.h"
+#include "run/place.h"
 
 namespace holdfast::host::run {
 
@@ -91,7 +91,7 @@ Result<BackupOutcome> BackupRun::copy_and_publish() {
     keep_bitmaps(latest_id_);
     return error;
   }
-  note_repository();
+  note_repository(settings_, observer_);
   if (!settled) return left_in_qemu(std::move(settled).error());
   keep_bitmaps(draft_->id());
   outcome.directory = std::move(*published);
@@ -104,13 +104,6 @@ Error BackupRun::left_in_qemu(Error error) const {
                          "' is complete and published, but something of it is left in QEMU")
       .caused_by(std::move(error))
       .with_hint("the next run takes it away, or: holdfast recover " + settings_.vm);
-}
-
-void BackupRun::note_repository() {
-  if (auto noted = repository::remember(settings_.state_directory, settings_.repository); !noted) {
-    observer_.note(noted.error().one_line() +
-                   ", continuing: it will not be noticed when the repository is not mounted");
-  }
 }
 
 Result<void> BackupRun::stand_by() {
@@ -153,7 +146,7 @@ Result<void> BackupRun::withdraw() {
 void BackupRun::finish() {
   // Without it the backup is found by way of the group's record.
   (void)repository::unmark(repository_->path() + "/" + settings_.vm + "/" + draft_->id());
-  note_repository();
+  note_repository(settings_, observer_);
   if (!to_settle_) keep_bitmaps(draft_->id());
 }
 

@@ -107,7 +107,6 @@ class BackupRun {
  private:
   // preflight.cpp
   [[nodiscard]] base::Result<void> preflight();
-  [[nodiscard]] base::Result<repository::Repository> open_repository() const;
   [[nodiscard]] base::Result<void> check_compression();
   [[nodiscard]] base::Result<void> look_at_disks();
   [[nodiscard]] base::Result<void> check_space();
@@ -125,7 +124,6 @@ class BackupRun {
   [[nodiscard]] base::Result<void> judge_level();
   [[nodiscard]] base::Result<BackupOutcome> copy_and_publish();
   [[nodiscard]] base::Error after_failure(base::Error error);
-  void note_repository();
   // copy.cpp
   [[nodiscard]] base::Result<CopiedDisk> copy_disk(std::size_t index, const std::stop_token& stop);
   // definition.cpp

@@ -167,6 +167,12 @@ bool release(const GuardianSpec& spec) {
     complain("the run of '" + spec.vm + "' has overstayed the window, killing it");
     (void)::syscall(SYS_pidfd_send_signal, driver_fd.get(), SIGKILL, nullptr, 0U);
   }
+  if (spec.release) {
+    const auto released = spec.release(Deadline::in(spec.patience));
+    complain(released ? "the run of '" + spec.vm + "' ended inside the window; it goes on"
+                      : released.error().one_line());
+    ::_exit(released ? 0 : 1);
+  }
   ::_exit(release(spec) ? 0 : 1);
 }
 

@@ -20,6 +20,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 
 #include "base/clock.h"
@@ -34,6 +35,9 @@ struct GuardianSpec {
   // Either may be empty: nothing is frozen, the machine is not stopped.
   wire::Endpoint agent;
   wire::Endpoint monitor = {};
+  // Of what is no machine: in place of both, run in the guardian. It finds whatever it needs by
+  // name, since no descriptor is left there; told of on standard error if it fails.
+  std::function<base::Result<void>(base::Deadline)> release = {};
   // How long it keeps trying to thaw.
   base::Millis patience{600000};
 };

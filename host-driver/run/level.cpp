@@ -91,4 +91,13 @@ Verdict decide_level(const Evidence& evidence) {
   return verdict;
 }
 
+base::Error below_required(const Verdict& verdict, const std::string& required) {
+  std::string reasons;
+  for (const std::string& reason : verdict.reasons)
+    reasons += (reasons.empty() ? "" : "; ") + reason;
+  return {base::ErrorCode::kBelowRequired, "the level would be '" +
+                                               std::string(name_of(verdict.level)) + "', '" +
+                                               required + "' is required: " + reasons};
+}
+
 }  // namespace holdfast::host::run

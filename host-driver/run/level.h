@@ -32,5 +32,7 @@ struct Verdict {
 };
 
 [[nodiscard]] Verdict decide_level(const Evidence& evidence);
+// kBelowRequired, with the reasons.
+[[nodiscard]] base::Error below_required(const Verdict& verdict, const std::string& required);
 
 }  // namespace holdfast::host::run

@@ -240,12 +240,7 @@ bool MachineRun::look_at_record() {
 Result<void> MachineRun::judge() {
   verdict_ = decide_level(evidence_);
   if (verdict_.level >= required() && evidence_.window.taken()) return {};
-  std::string reasons;
-  for (const std::string& reason : verdict_.reasons)
-    reasons += (reasons.empty() ? "" : "; ") + reason;
-  return Error(ErrorCode::kBelowRequired, "the level would be '" +
-                                              std::string(name_of(verdict_.level)) + "', '" +
-                                              settings_.require + "' is required: " + reasons);
+  return below_required(verdict_, settings_.require);
 }
 
 }  // namespace holdfast::host::run

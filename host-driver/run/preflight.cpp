@@ -4,9 +4,9 @@
 #include "base/text.h"
 #include "qmp/schema.h"
 #include "repository/paths.h"
-#include "repository/remembered.h"
 #include "run/backup_run.h"
 #include "run/channel.h"
+#include "run/place.h"
 #include "run/state.h"
 #include "snapshot/room.h"
 
@@ -89,31 +89,11 @@ Result<void> BackupRun::prepare(const std::string& id) {
 Result<void> BackupRun::take_locks() {
   begin_ = std::chrono::system_clock::now();
   if (auto locked = machine_.lock(); !locked) return locked;
-  auto opened = open_repository();
-  if (!opened) return std::move(opened).error();
-  repository_ = std::move(*opened);
-  auto directory = repository_->make_vm_directory(settings_.vm);
-  if (!directory) return std::move(directory).error();
-  // A second host, or another state directory, may use the same repository.
-  auto locked =
-      repository::Lock::acquire(*directory + "/.lock", "'" + settings_.vm + "' in this repository");
-  if (!locked) return std::move(locked).error();
-  repository_lock_ = std::move(*locked);
-  auto removed = repository_->remove_incomplete(settings_.vm);
-  if (!removed) return std::move(removed).error();
-  for (const std::string& name : *removed)
-    observer_.note("removed the unfinished '" + base::printable(name) + "'");
+  auto place = take_place(settings_, request_.new_repository, observer_);
+  if (!place) return std::move(place).error();
+  repository_ = std::move(place->repository);
+  repository_lock_ = std::move(place->lock);
   return {};
-}
-
-Result<repository::Repository> BackupRun::open_repository() const {
-  const std::string& path = settings_.repository;
-  if (request_.new_repository || !repository::is_remembered(settings_.state_directory, path)) {
-    return repository::Repository::open_or_create(path);
-  }
-  auto opened = repository::Repository::open(path);
-  if (opened) return opened;
-  return repository::gone(path, std::move(opened).error());
 }
 
 // Full copies are made by qemu-img, increments and the method `backup` by the machine's own QEMU.

@@ -74,7 +74,8 @@ Json to_json(const Journal& journal) {
   return {{"schema", kSchema},         {"run", journal.run},
           {"method", journal.method},  {"may_be_taken", journal.may_be_taken},
           {"disks", std::move(disks)}, {"snapshots", std::move(snapshots)},
-          {"resume", journal.resume}};
+          {"resume", journal.resume},  {"cgroup", journal.cgroup},
+          {"tree", journal.tree}};
 }
 
 Result<Journal> parse_journal(std::string_view text) {
@@ -104,6 +105,16 @@ Result<Journal> parse_journal(std::string_view text) {
     const auto resume = base::bool_member(*json, "resume");
     if (!resume) return resume.error();
     journal.resume = *resume;
+  }
+  if (json->contains("cgroup")) {
+    auto cgroup = base::string_member(*json, "cgroup");
+    if (!cgroup) return std::move(cgroup).error();
+    journal.cgroup = std::move(*cgroup);
+  }
+  if (json->contains("tree")) {
+    auto tree = base::string_member(*json, "tree");
+    if (!tree) return std::move(tree).error();
+    journal.tree = std::move(*tree);
   }
   return journal;
 }

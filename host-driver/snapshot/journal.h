@@ -42,6 +42,10 @@ struct Journal {
   std::vector<JournalSnapshot> snapshots = {};
   // The machine ran, and is stopped for the instant: one that is found paused is to go on.
   bool resume = false;
+  // Of a container: the directory of its control group, which may be frozen as long as this is set.
+  std::string cgroup = {};
+  // Of a restore into it: a directory in its root that is to go.
+  std::string tree = {};
 };
 
 [[nodiscard]] base::Json to_json(const Journal& journal);

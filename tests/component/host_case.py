@@ -112,7 +112,7 @@ class HostCase(unittest.TestCase):
         """Of runs; what stays is the lock's file, where backups have been published, and what was
         told of them."""
         return [name for name in os.listdir(self.state)
-                if name not in (VM + ".lock", "repositories", "outcomes", "points")]
+                if name not in (VM + ".lock", "repositories", "outcomes", "points", "archives")]
 
     def assert_nothing_left(self):
         """Nothing frozen, attached, running, or half published."""

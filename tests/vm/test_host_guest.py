@@ -156,7 +156,7 @@ class GuestCase(unittest.TestCase):
         self.assertEqual(len(bitmaps), len(records.PLACES), bitmaps)
         self.assertEqual([name for name in os.listdir(LAB.path("state"))
                           if not name.endswith(".lock") and
-                          name not in ("repositories", "outcomes", "points")], [])
+                          name not in ("repositories", "outcomes", "points", "archives")], [])
         self.assertEqual([name for name in os.listdir(LAB.path("repository", scenario.VM))
                           if name.startswith(".") and name != ".lock"], [])
         self.assertEqual([name for name in os.listdir(LAB.directory) if ".holdfast-" in name], [])

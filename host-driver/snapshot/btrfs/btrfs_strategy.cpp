@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "snapshot/btrfs/btrfs_strategy.h"
 
-#include <linux/capability.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <array>
-
 #include "base/text.h"
 #include "image/qcow2_header.h"
 #include "snapshot/btrfs/subvolume.h"
@@ -17,18 +11,6 @@ using base::Deadline;
 using base::Error;
 using base::ErrorCode;
 using base::Result;
-
-namespace {
-
-// As root inside the sandbox of a unit is not enough.
-bool may_administer() {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> data{};
-  return ::syscall(SYS_capget, &header, data.data()) == 0 &&
-         (data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN)) != 0;
-}
-
-}  // namespace
 
 Result<void> BtrfsStrategy::do_check() {
   if (!may_administer()) {
@@ -75,8 +57,7 @@ Result<void> BtrfsStrategy::do_prepare(const JournalSnapshot& /*snapshot*/, Dead
 }
 
 Result<void> BtrfsStrategy::do_take(const JournalSnapshot& snapshot, Deadline deadline) {
-  auto made =
-      run({"btrfs", "subvolume", "snapshot", "-r", snapshot.source, snapshot.path}, deadline);
+  auto made = run(snapshot_command(snapshot.source, snapshot.path), deadline);
   if (!made) return std::move(made).error();
   return {};
 }

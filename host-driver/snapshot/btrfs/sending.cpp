@@ -32,11 +32,6 @@ std::string name_of(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
 }
 
-bool is_there(const std::string& subvolume) {
-  const auto there = is_subvolume(subvolume);
-  return there && *there;
-}
-
 Result<void> make_private_directory(const std::string& path) {
   struct stat status {};
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
@@ -105,7 +100,7 @@ Result<void> Sending::sweep(const SentRecord& record, Deadline deadline) {
 std::string Sending::parent_of(const JournalSnapshot& snapshot, const SentRecord& record) const {
   const Sent* const former = record.find_source(snapshot.source);
   const bool usable = former != nullptr && former->received == place_of(former->snapshot) &&
-                      is_there(former->snapshot) && is_there(former->received);
+                      is_subvolume(former->snapshot) && is_subvolume(former->received);
   return usable ? former->snapshot : std::string();
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// What can be seen of btrfs by stat(2), and its subvolumes' end.
+// Subvolumes of btrfs: what is one, and the commands that make and remove snapshots of them.
 //
-// Threads: any.
+// Threads: plain functions.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/process_runner.h"
@@ -13,18 +14,29 @@
 
 namespace holdfast::host::snapshot {
 
-// False also for what cannot be looked at.
+// May this process delete subvolumes, CAP_SYS_ADMIN? As root inside the sandbox of a unit is not
+// enough.
+[[nodiscard]] bool may_administer();
 [[nodiscard]] bool is_on_btrfs(const std::string& path);
-
-// The top directory of a subvolume, by itself and not through a link. False: nothing is there;
-// kRefused for anything else that is.
-[[nodiscard]] base::Result<bool> is_subvolume(const std::string& path);
-
-// The subvolume that the file is in, by the path of its top directory; `path` is absolute, without
-// symbolic links. kUnsupported for what is no file on btrfs, and where the top is not mounted.
+// Is it a directory, and the top of a subvolume? Follows no link at its end.
+[[nodiscard]] bool is_subvolume(const std::string& path);
+// The top of the subvolume that holds this directory, which may be itself; empty if it is not to be
+// seen: a subvolume that is mounted by a directory in it has no top there.
+[[nodiscard]] std::string subvolume_above(std::string directory);
+// The same for a file that must be one on btrfs; kUnsupported if it is not, or the top not to be
+// seen. `path` is absolute, without symbolic links.
 [[nodiscard]] base::Result<std::string> subvolume_of(const std::string& path);
+// Two directories of one filesystem, whatever their subvolumes are?
+[[nodiscard]] base::Result<bool> same_filesystem(const std::string& one, const std::string& other);
 
-// Gone for good when it returns; no error if nothing was there.
+// Read-only.
+[[nodiscard]] std::vector<std::string> snapshot_command(const std::string& source,
+                                                        const std::string& path);
+// Gone for good when it ends.
+[[nodiscard]] std::vector<std::string> delete_command(const std::string& path);
+// What refuses to delete anything but a subvolume; true if there is one.
+[[nodiscard]] base::Result<bool> check_delete(const std::string& path);
+// Both; no error if nothing was there.
 [[nodiscard]] base::Result<void> delete_subvolume(base::ProcessRunner& processes,
                                                   const std::string& path, base::Deadline deadline);
 
