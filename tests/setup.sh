@@ -17,7 +17,7 @@ packages_build=(
 # To run: a guest, its images, real servers, a real guest agent.
 packages_run=(
   python3 libvirt-daemon libvirt-clients qemu-system-x86 qemu-utils qemu-guest-agent mmdebstrap e2fsprogs btrfs-progs xfsprogs util-linux
-  mariadb-server-core mariadb-client-core postgresql redis-tools openssl procps strace swtpm swtpm-tools
+  mariadb-server-core mariadb-client-core postgresql redis-tools openssl procps strace swtpm swtpm-tools zstd
 )
 # To fuzz: a compiler with libFuzzer.
 packages_fuzz=(clang-14 libclang-rt-14-dev)

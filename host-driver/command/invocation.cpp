@@ -96,6 +96,8 @@ po::options_description own_options(Invocation& invocation) {
       "restore, export, snapshot: this disk alone; may be repeated");
   add("format", po::value(&invocation.format)->default_value("qcow2"),
       "restore, snapshot: qcow2 or raw");
+  add("resume", po::bool_switch(&invocation.resume),
+      "restore: continue the machine where the checkpoint found it");
   add("label", po::value(&invocation.label), "snapshot: a line to know the restore point by");
   add("discard", po::bool_switch(&invocation.discard),
       "snapshot: revert without keeping what is there");
@@ -226,6 +228,12 @@ Result<void> check_arguments(const Invocation& invocation) {
     return usage("usage: holdfast restore " + std::string(verb->arguments));
   }
   if (of_group && !invocation.disks.empty()) return usage("--disk is for one machine");
+  if (invocation.resume && (invocation.verb != "restore" || of_group || invocation.into_running)) {
+    return usage("--resume is for 'restore' of one machine");
+  }
+  if (invocation.resume && !invocation.disks.empty()) {
+    return usage("--resume wants all disks, and --disk names some");
+  }
   if (invocation.verb == "restore" && invocation.to.empty() && !invocation.into_running) {
     return usage("restore needs --to DIR, or of a container --into-running");
   }
@@ -274,6 +282,9 @@ Result<Invocation> parse_command_line(const std::vector<std::string>& words) {
     std::string value = values[spec.name].as<std::string>();
     if (spec.type == OptionType::kPath) value = absolute(value);
     invocation.overrides.push_back({spec.name, std::move(value), "--" + spec.name});
+  }
+  if (invocation.resume && !values["format"].defaulted()) {
+    return usage("--format is not for --resume: the images are as the machine had them");
   }
   if (values.contains("group") && invocation.group.empty()) return usage("--group needs a name");
   if (values.contains("jobs")) {

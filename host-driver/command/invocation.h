@@ -45,6 +45,7 @@ struct Invocation {
   std::vector<std::string> paths;
   std::vector<std::string> disks;
   std::string format = "qcow2";
+  bool resume = false;
 };
 
 [[nodiscard]] base::Result<Invocation> parse_command_line(const std::vector<std::string>& words);

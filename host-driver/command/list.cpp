@@ -57,6 +57,7 @@ Json summary(const Line& line) {
                         : Json()},
           {"group", group_of(backup).empty() ? Json() : Json(group_of(backup))},
           {"disks", backup.manifest.disks.size()},
+          {"memory", backup.manifest.memory ? Json(backup.manifest.memory->file.bytes) : Json()},
           {"bytes", backup.manifest.stored_bytes()},
           {"directory", backup.directory}};
 }
@@ -66,6 +67,10 @@ void print_table(const std::vector<Line>& lines, const std::vector<BadBackup>& u
       {"VM", "ID", "BEGIN", "LEVEL", "KIND", "CHAIN", "PROTECTED", "DISKS", "SIZE"}};
   const bool groups = std::any_of(lines.begin(), lines.end(),
                                   [](const Line& line) { return !group_of(line.backup).empty(); });
+  const bool memory = std::any_of(lines.begin(), lines.end(), [](const Line& line) {
+    return line.backup.manifest.memory.has_value();
+  });
+  if (memory) rows.front().emplace_back("MEMORY");
   if (groups) rows.front().emplace_back("GROUP");
   const bool proofs = std::any_of(lines.begin(), lines.end(),
                                   [](const Line& line) { return proof_of(line.proof) != "-"; });
@@ -78,6 +83,10 @@ void print_table(const std::vector<Line>& lines, const std::vector<BadBackup>& u
                     backup.is_protected ? "yes" : "-",
                     backup.manifest.archive ? "-" : std::to_string(backup.manifest.disks.size()),
                     base::format_bytes(backup.manifest.stored_bytes())});
+    if (memory) {
+      const auto& kept = backup.manifest.memory;
+      rows.back().push_back(kept ? base::format_bytes(kept->file.bytes) : "-");
+    }
     if (groups) rows.back().push_back(group_of(backup).empty() ? "-" : group_of(backup));
     if (proofs) rows.back().push_back(proof_of(line.proof));
   }

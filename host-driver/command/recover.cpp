@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <unistd.h>
+
 #include <iostream>
 #include <optional>
 
@@ -10,6 +12,7 @@
 #include "run/channel.h"
 #include "run/points.h"
 #include "run/state.h"
+#include "snapshot/checkpoint/release.h"
 #include "snapshot/standstill.h"
 
 namespace holdfast::host::command {
@@ -50,13 +53,21 @@ Result<std::vector<std::string>> recover_one(const config::Settings& settings,
   if (!points) return points.error();
   auto monitor = qmp::Client::connect(run::monitor_endpoint(settings),
                                       Deadline::in(settings.qmp_timeout), environment.stop);
+  const snapshot::MemoryNoteFile note(journal.path());
+  const bool checkpoint = ::access(note.path().c_str(), F_OK) == 0;
+  if (monitor) {
+    auto released = release_machine(*monitor, note, snapshot::Wait::kYes,
+                                    Deadline::in(settings.settle_timeout));
+    if (!released) return released;
+    done = std::move(*released);
+  }
   if (*leftover && (*leftover)->resume && monitor) {
     // A guest that is stopped cannot thaw.
     const auto gone_on = snapshot::go_on(*monitor, Deadline::in(settings.qmp_timeout));
     if (!gone_on) return gone_on.error();
     if (*gone_on) done.emplace_back("let the machine go on");
   }
-  if (*leftover || points->unfinished()) thaw_leftover(settings, done, environment);
+  if (*leftover || points->unfinished() || checkpoint) thaw_leftover(settings, done, environment);
   image::QemuImg images(environment.processes, settings.qemu_img);
   if (!monitor && !*leftover && !run::is_by_libvirt(settings) &&
       monitor.error().code() == base::ErrorCode::kUnreachable) {

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
+#include <unistd.h>
+
 #include <iostream>
+#include <map>
+#include <optional>
 
 #include "base/text.h"
 #include "command/backup_check.h"
@@ -11,6 +15,8 @@
 #include "command/restore.h"
 #include "command/restore_archive.h"
 #include "command/restored_file.h"
+#include "command/restored_memory.h"
+#include "command/resume.h"
 #include "repository/paths.h"
 #include "ui/progress_bar.h"
 
@@ -57,6 +63,44 @@ void print_restored(const Json& restored) {
     std::cout << "  " << text(file, "what") << ": " << base::printable(text(file, "path")) << "\n";
 }
 
+// As the words of the machine's command line have it.
+std::string format_before(const Backup& backup, const DiskEntry& disk) {
+  for (const Json& entry : backup.manifest.document.at("disks")) {
+    if (base::string_member(entry, "name").value_or("") != disk.name) continue;
+    return base::string_member(entry, "format").value_or("") == "raw" ? "raw" : "qcow2";
+  }
+  return "qcow2";
+}
+
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
+
+// A machine that runs and does not do all that it should is told of as an error.
+Result<Json> all_of(Json all, const Resumed& resumed, const Invocation& invocation) {
+  all["resumed"] = {{"process", resumed.process},
+                    {"not_thawed", text_or_null(resumed.unthawed)},
+                    {"clock_not_set", text_or_null(resumed.clock_unset)}};
+  if (!resumed.unthawed.empty()) {
+    return Error(ErrorCode::kGuest, "the machine is continued as process " +
+                                        std::to_string(resumed.process) +
+                                        ", but its guest may be frozen: " + resumed.unthawed)
+        .with_hint("holdfast thaw " + invocation.arguments[0] + ", and set its clock");
+  }
+  if (!resumed.clock_unset.empty()) {
+    complain(Error(ErrorCode::kGuest,
+                   "the clock of the guest is not set, continuing: it shows the "
+                   "time of the checkpoint: " +
+                       resumed.clock_unset));
+  }
+  if (!invocation.json && !invocation.quiet) {
+    std::cout << invocation.arguments[0] << ": " << all["id"].get<std::string>()
+              << ": continued as process " << resumed.process << "; the guest is thawed"
+              << (resumed.clock_unset.empty() ? ", its clock is set\n" : "\n");
+  }
+  return all;
+}
+
 }  // namespace
 
 Result<Json> restore_machine(const Invocation& invocation, Environment& environment) {
@@ -70,11 +114,28 @@ Result<Json> restore_machine(const Invocation& invocation, Environment& environm
   const std::vector<DiskEntry>& disks = chosen->disks;
   // Flash has no format: a machine reads it as it is.
   const auto format_of = [&](const DiskEntry& disk) {
-    return disk.pflash ? std::string("raw") : invocation.format;
+    if (disk.pflash) return std::string("raw");
+    return invocation.resume ? format_before(backup, disk) : invocation.format;
   };
   const auto target_of = [&](const DiskEntry& disk) {
-    return invocation.to + "/" + disk.name + "." + (disk.pflash ? "fd" : invocation.format);
+    return invocation.to + "/" + disk.name + "." + (disk.pflash ? "fd" : format_of(disk));
   };
+  const std::string memory = invocation.to + "/" + std::string(repository::kMemoryName);
+  std::optional<ResumptionPlan> plan;
+  if (invocation.resume) {
+    if (!backup.manifest.memory) {
+      return Error(ErrorCode::kUnsupported,
+                   "the backup has no memory to be continued from: it is no checkpoint")
+          .with_hint("without --resume its disks are restored");
+    }
+    std::map<std::string, std::string> targets;
+    for (const DiskEntry& disk : disks)
+      targets[disk.name] = target_of(disk);
+    auto planned = plan_resumption(settings, backup, targets);
+    if (!planned) return std::move(planned).error();
+    plan = std::move(*planned);
+    if (auto absent = require_absent(memory); !absent) return std::move(absent).error();
+  }
   for (const DiskEntry& disk : disks) {
     if (auto absent = require_absent(target_of(disk)); !absent) return std::move(absent).error();
   }
@@ -106,6 +167,13 @@ Result<Json> restore_machine(const Invocation& invocation, Environment& environm
           .with_hint("'--disk NAME' restores disks alone");
     }
   }
+  if (plan) {
+    auto sound = check.check_file(backup, backup.manifest.memory->file);
+    if (!sound) {
+      return base::wrap(std::move(sound).error(), "unable to restore the memory")
+          .with_hint("without --resume the disks alone are restored");
+    }
+  }
   auto fresh = FreshFiles::in(invocation.to);
   if (!fresh) return std::move(fresh).error();
   Json written = Json::array();
@@ -131,6 +199,13 @@ Result<Json> restore_machine(const Invocation& invocation, Environment& environm
     if (auto added = fresh->add(target); !added) return std::move(added).error();
     restored.push_back({{"what", file.what}, {"path", target}});
   }
+  if (plan) {
+    showing("writing memory")(0);
+    auto done = restore_memory(backup, memory, environment.processes,
+                               Deadline::in(settings.copy_timeout), environment.stop);
+    if (!done) return std::move(done).error();
+    if (auto added = fresh->add(memory); !added) return std::move(added).error();
+  }
   if (auto flushed = repository::flush_directory(invocation.to); !flushed) {
     return std::move(flushed).error();
   }
@@ -140,6 +215,17 @@ Result<Json> restore_machine(const Invocation& invocation, Environment& environm
            {"id", backup.manifest.id},
            {"images", std::move(written)},
            {"files", std::move(restored)}};
+  if (plan) {
+    auto resumed = resume_machine(settings, *plan, memory, environment.processes, environment.stop);
+    if (!resumed) {
+      return base::wrap(std::move(resumed).error(),
+                        "its disks and memory are in '" + base::printable(invocation.to) +
+                            "', but the machine could not be continued");
+    }
+    // With the next write of the guest to its disks it is worth nothing, and harm if it is used.
+    (void)::unlink(memory.c_str());
+    return all_of(std::move(all), *resumed, invocation);
+  }
   if (!invocation.json && !invocation.quiet) print_restored(all);
   return all;
 }

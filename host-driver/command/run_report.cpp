@@ -46,6 +46,14 @@ Result<std::optional<Error>> parse_error(const Json& event) {
       Error(base::error_code_named(*code).value_or(ErrorCode::kInternal), *text).with_hint(*hint));
 }
 
+// Of a checkpoint: ", memory live, stood still for 29 ms".
+std::string stood_still(const Json& manifest) {
+  if (!manifest.contains("memory") || !manifest["memory"].is_object()) return {};
+  const Json& memory = manifest["memory"];
+  return std::string(", memory ") + (memory.value("live", false) ? "live" : "stopped") +
+         ", stood still for " + rounded(memory.value("standstill_ms", 0.0), 0) + " ms";
+}
+
 }  // namespace
 
 Error below_preferred(repository::Level level, const Json& evidence, const std::string& preferred) {
@@ -73,7 +81,7 @@ std::string summary_of(const RunReport& report) {
               ? std::string("archive, ")
               : std::to_string(disks) + (disks == 1 ? " disk, " : " disks, ")) +
          base::format_bytes(copy.at("bytes").get<std::uint64_t>()) + " in " +
-         rounded(copy.at("duration_ms").get<double>() / 1000, 1) + " s" +
+         rounded(copy.at("duration_ms").get<double>() / 1000, 1) + " s" + stood_still(manifest) +
          (trimmed == 0 ? "" : ", " + base::format_bytes(trimmed) + " trimmed") +
          (report.group.empty() ? "" : ", group " + report.group) +
          (removed == 0 ? "" : ", " + std::to_string(removed) + " older removed");

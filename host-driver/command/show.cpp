@@ -125,6 +125,22 @@ void print_chain(const repository::Manifest& manifest, const Chain& chain) {
   }
 }
 
+void print_memory(const repository::Manifest& manifest) {
+  if (!manifest.memory) return;
+  const Json& memory = member(manifest.document, "memory");
+  const bool live = member(memory, "live") == Json(true);
+  std::cout << "Memory     " << shown(member(memory, "ram_bytes")) << " bytes, "
+            << base::format_bytes(manifest.memory->file.bytes) << " stored, saved "
+            << (live ? "live" : "stopped") << "; the machine stood still for "
+            << shown(member(memory, "standstill_ms")) << " ms\n";
+  if (!live) {
+    std::cout << "             not live: " << shown(member(memory, "stopped_because")) << "\n";
+  }
+  std::cout << "             of QEMU " << manifest.memory->qemu << ", " << manifest.memory->machine
+            << "; " << manifest.memory->file.file << ", SHA-256 "
+            << manifest.memory->file.sha256.substr(0, 16) << "…\n";
+}
+
 void print_group(const repository::Manifest& manifest) {
   if (manifest.group.members.empty()) return;
   std::cout << "Group      " << manifest.group.name << ":";
@@ -197,6 +213,7 @@ void print_backup(const repository::Backup& backup, const Chain& chain, const Fo
               << shown(member(member(document, "qemu"), "version")) << "\n";
   }
   print_group(backup.manifest);
+  print_memory(backup.manifest);
   print_trim(member(document, "trim"));
   print_chain(backup.manifest, chain);
   if (backup.is_protected) std::cout << "Protected  yes\n";

@@ -59,6 +59,12 @@ Result<void> check_backup(BackupCheck& check, const Backup& backup, ui::Progress
     bar.clear();
     if (!sound) return std::move(sound).error();
   }
+  if (const auto& memory = backup.manifest.memory; memory) {
+    bar.update(backup.manifest.vm + ": verifying memory", 0);
+    auto sound = check.check_file(backup, memory->file);
+    bar.clear();
+    if (!sound) return sound;
+  }
   for (const repository::DiskEntry& disk : backup.manifest.disks) {
     auto sound = check.check_disk(backup, disk, [&](double percent) {
       bar.update(backup.manifest.vm + ": verifying " + disk.name, percent);

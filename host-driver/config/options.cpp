@@ -82,8 +82,12 @@ OptionTable common_options() {
   return {
       path("repository", std::nullopt, "directory of the backups"),
       path("state-directory", "/var/lib/holdfast-host", "locks and journals of runs"),
-      choice("method", "overlay", {"overlay", "backup", "btrfs", "lvm", "reflink"},
+      choice("method", "overlay", {"overlay", "backup", "btrfs", "lvm", "reflink", "checkpoint"},
              "how the instant is taken"),
+      choice("memory", "auto", {"auto", "live", "stopped"},
+             "checkpoint: is the memory saved while the machine runs"),
+      duration("memory-timeout", "2min", {kSecond, kHour},
+               "checkpoint: how long the machine may stand still for its memory"),
       flag("incremental", "yes", "copy only what has changed since the latest backup"),
       integer("full-every", "30", {1, 100}, "one of this many backups in a row is a full one"),
       {.name = "rate-limit",

@@ -107,6 +107,8 @@ Settings typed(const std::string& vm, const Options& options) {
   settings.repository = text_or_empty(options, "repository");
   settings.state_directory = options.text("state-directory");
   settings.method = options.text("method");
+  settings.memory = options.text("memory");
+  settings.memory_timeout = options.duration("memory-timeout");
   settings.incremental = options.flag("incremental");
   settings.full_every = static_cast<int>(options.integer("full-every"));
   settings.rate_limit = options.has("rate-limit") ? options.size("rate-limit") : 0;

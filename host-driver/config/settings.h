@@ -66,6 +66,8 @@ struct Settings {
   std::string repository;
   std::string state_directory;
   std::string method;
+  std::string memory;  // of checkpoints: "auto", "live", "stopped"
+  base::Millis memory_timeout{0};
   bool incremental = false;
   int full_every = 1;
   std::int64_t rate_limit = 0;  // of copies, in bytes per second; 0: none

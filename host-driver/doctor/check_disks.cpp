@@ -16,7 +16,10 @@ namespace holdfast::host::doctor {
 namespace {
 
 constexpr const char* kArea = "disks";
-constexpr std::string_view kOverlay = "overlay";
+
+bool puts_overlays(const config::Settings& settings) {
+  return settings.method == "overlay" || settings.method == "checkpoint";
+}
 
 // Can all of it be read? The first image that cannot.
 std::optional<Finding> look_at_files(const qmp::Disk& disk) {
@@ -84,7 +87,7 @@ Findings check_disks(const Patient& patient) {
   for (const qmp::Disk& disk : patient.disks->disks) {
     auto finding = look_at_files(disk);
     // Other methods put nothing beside the images.
-    if (!finding && patient.settings.method == kOverlay) {
+    if (!finding && puts_overlays(patient.settings)) {
       finding = look_at_room(patient.settings, disk);
     }
     if (finding) {

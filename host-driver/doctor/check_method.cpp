@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Will the method do for these disks? Those whose instant is taken below QEMU are asked themselves.
+// Will the method do for these disks? Those whose instant is taken below QEMU, or that want more of
+// QEMU than the disks, are asked themselves.
 #include "doctor/doctor.h"
 #include "image/qemu_img.h"
 #include "run/state.h"
+#include "snapshot/checkpoint/checkpoint_strategy.h"
+#include "snapshot/checkpoint/migration.h"
 #include "snapshot/methods/factory.h"
 
 namespace holdfast::host::doctor {
@@ -15,6 +18,24 @@ constexpr const char* kArea = "disks";
 // What other methods need is looked at one by one, in check_disks.cpp.
 bool asks_itself(std::string_view method) {
   return method != "overlay" && method != "backup";
+}
+
+// How long will the machine stand still for its memory?
+void look_at_memory(const config::Settings& settings, qmp::Client& monitor, Findings& findings) {
+  if (settings.memory == "stopped") return;
+  const auto live =
+      snapshot::Migration(monitor).check_live(base::Deadline::in(settings.qmp_timeout));
+  if (live) {
+    findings.push_back({Level::kOk, kArea, "memory",
+                        "the memory can be saved live: the machine stands still for milliseconds"});
+    return;
+  }
+  findings.push_back({Level::kWarning, kArea, "memory",
+                      "the machine will stand still until its memory is written, which cannot be "
+                      "saved live: " +
+                          live.error().text(),
+                      "let QEMU run as root or set vm.unprivileged_userfaultfd, and give it memory "
+                      "that is not shared; 'memory = stopped' says that this is meant"});
 }
 
 }  // namespace
@@ -35,7 +56,8 @@ void look_at_method(const Patient& patient, qmp::Client& monitor, Findings& find
                                            .tag = {},
                                            .backup_id = {},
                                            .sent_record = run::sent_path(settings),
-                                           .receive_directory = run::receive_directory(settings)});
+                                           .receive_directory = run::receive_directory(settings),
+                                           .memory = settings.memory});
   if (!strategy) {
     findings.push_back(problem(kArea, "method", strategy.error(), "see METHODS in holdfast(1)"));
     return;
@@ -47,6 +69,10 @@ void look_at_method(const Patient& patient, qmp::Client& monitor, Findings& find
   }
   findings.push_back({Level::kOk, kArea, "method",
                       "the method '" + settings.method + "' will do for all of them"});
+  if (settings.method == snapshot::CheckpointStrategy::kName) {
+    look_at_memory(settings, monitor, findings);
+    return;
+  }
   if (!settings.incremental) return;
   findings.push_back({Level::kWarning, kArea, "no-increments",
                       "every backup is a full one: " + plan->front().full_because,

@@ -52,11 +52,23 @@ void look_at_compression(const Patient& patient, Findings& findings) {
   findings.push_back(problem(kArea, "qemu-img-compression", able.error(), able.error().hint()));
 }
 
+void look_at_zstd(const Patient& patient, Findings& findings) {
+  const config::Settings& settings = patient.settings;
+  if (settings.method != "checkpoint" || settings.compress == "none") return;
+  const auto outcome = patient.processes.run(
+      {.argv = {"zstd", "--version"}, .deadline = Deadline::in(settings.qmp_timeout)});
+  if (outcome.succeeded()) return;
+  findings.push_back({Level::kWarning, kArea, "no-zstd",
+                      outcome.as_error("zstd").text() + ": the memory is kept uncompressed",
+                      "install the package zstd"});
+}
+
 }  // namespace
 
 Findings check_programs(const Patient& patient) {
   Findings findings{look_at_qemu_img(patient)};
   look_at_compression(patient, findings);
+  look_at_zstd(patient, findings);
   const auto outcome =
       patient.processes.run({.argv = {patient.settings.qemu_storage_daemon, "--version"},
                              .deadline = Deadline::in(patient.settings.qmp_timeout)});

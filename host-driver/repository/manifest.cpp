@@ -94,12 +94,38 @@ Result<FileEntry> parse_file(const Json& entry) {
   // What else has a name of its own there.
   if (!base::is_plain_name(*file) || *file == kManifestName || file->starts_with("root.tar") ||
       *file == kProtectedName || *file == kUnboundName || *file == kProofName ||
-      file->ends_with(".qcow2")) {
+      file->ends_with(".qcow2") || file->starts_with(kMemoryName)) {
     return corrupt("'" + base::printable(*file, 80) + "' is not the name of a file");
   }
   if (*bytes > kLargestFile) return corrupt("'" + *file + "' is too large for what it is");
   if (!is_sha256(*sha256)) return corrupt("the checksum of '" + *file + "' is none");
   return FileEntry{std::move(*file), base::printable(*what, 80), *bytes, std::move(*sha256)};
+}
+
+// "memory": null or missing, or {"file", "compression", ...}.
+Result<std::optional<MemoryEntry>> parse_memory(const Json& document) {
+  const auto entry = document.find("memory");
+  if (entry == document.end() || entry->is_null()) return std::optional<MemoryEntry>();
+  auto file = base::string_member(*entry, "file");
+  auto sha256 = base::string_member(*entry, "sha256");
+  auto compression = base::string_member(*entry, "compression");
+  auto qemu = base::string_member(*entry, "qemu");
+  const auto bytes = size_member(*entry, "bytes");
+  for (const Result<std::string>* text : {&file, &sha256, &compression, &qemu}) {
+    if (!*text) return corrupt("its memory: " + text->error().text());
+  }
+  if (!bytes) return corrupt("its memory: " + bytes.error().text());
+  const bool compressed = *compression == "zstd";
+  if (!compressed && *compression != "none") return corrupt("its memory is of no known kind");
+  if (*file != std::string(kMemoryName) + (compressed ? ".zst" : "")) {
+    return corrupt("'" + base::printable(*file, 80) + "' is not the file of the memory");
+  }
+  if (!is_sha256(*sha256)) return corrupt("the checksum of its memory is none");
+  return std::optional<MemoryEntry>(
+      {{std::move(*file), "memory", *bytes, std::move(*sha256)},
+       compressed,
+       base::printable(*qemu, 40),
+       base::printable(base::string_member(*entry, "machine").value_or(""), 80)});
 }
 
 // "definition": null, or {"files": [...]}.
@@ -158,6 +184,7 @@ std::uint64_t Manifest::stored_bytes() const {
   for (const FileEntry& file : files)
     bytes += file.bytes;
   if (archive) bytes += archive->bytes;
+  if (memory) bytes += memory->file.bytes;
   return bytes;
 }
 
@@ -223,6 +250,9 @@ Result<Manifest> parse_manifest(std::string_view text) {
   auto group = parse_group(*json);
   if (!group) return std::move(group).error();
   manifest.group = std::move(*group);
+  auto memory = parse_memory(*json);
+  if (!memory) return std::move(memory).error();
+  manifest.memory = std::move(*memory);
   manifest.document = std::move(*json);
   return manifest;
 }

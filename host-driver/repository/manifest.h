@@ -56,6 +56,14 @@ struct ArchiveEntry {
   std::string sha256;
 };
 
+// The machine's memory, of the instant of the disks: QEMU's migration stream.
+struct MemoryEntry {
+  FileEntry file;
+  bool compressed = false;  // by zstd
+  std::string qemu;         // the version that has written it
+  std::string machine;      // the type of the machine, as QEMU has resolved it
+};
+
 struct Manifest {
   std::string id;
   std::string vm;
@@ -67,6 +75,7 @@ struct Manifest {
   GroupEntry group = {};
   // Nothing: it has disks.
   std::optional<ArchiveEntry> archive = {};
+  std::optional<MemoryEntry> memory = {};
 
   // Of everything in it.
   [[nodiscard]] std::uint64_t stored_bytes() const;

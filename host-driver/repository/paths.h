@@ -30,6 +30,8 @@ inline constexpr std::string_view kManifestName = "manifest.json";
 inline constexpr std::string_view kProtectedName = "protected";
 inline constexpr std::string_view kProofName = "proof.json";
 inline constexpr std::string_view kUnboundName = "unbound";
+// Compressed, with ".zst" behind it.
+inline constexpr std::string_view kMemoryName = "memory.state";
 inline constexpr std::string_view kRemovingPrefix = ".removing-";
 inline constexpr std::string_view kIncompletePrefix = ".incomplete-";
 inline constexpr std::string_view kFailedSuffix = ".failed";

@@ -65,6 +65,15 @@ struct CopiedDisk {
   std::string sha256;
 };
 
+// The memory, where the method keeps it.
+struct CopiedMemory {
+  snapshot::KeptMemory kept;
+  std::string file;
+  bool compressed = false;
+  std::uint64_t bytes = 0;
+  std::string sha256;
+};
+
 class BackupRun {
  public:
   BackupRun(BackupRequest request, base::ProcessRunner& processes, Observer& observer,
@@ -126,6 +135,10 @@ class BackupRun {
   [[nodiscard]] base::Error after_failure(base::Error error);
   // copy.cpp
   [[nodiscard]] base::Result<CopiedDisk> copy_disk(std::size_t index, const std::stop_token& stop);
+  // memory.cpp
+  [[nodiscard]] base::Result<void> keep_memory(const std::stop_token& stop);
+  [[nodiscard]] base::Result<void> compress_memory(const std::stop_token& stop);
+  [[nodiscard]] base::Json memory_json() const;
   // definition.cpp
   void take_definition();
   [[nodiscard]] base::Result<void> save_definition();
@@ -156,6 +169,7 @@ class BackupRun {
   bool to_settle_ = false;
   std::uint64_t needed_ = 0;
   std::vector<CopiedDisk> copied_;
+  std::optional<CopiedMemory> memory_;
   // As in the manifest; null: not asked for.
   base::Json trim_;
   base::WallTime begin_;

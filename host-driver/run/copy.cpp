@@ -32,6 +32,7 @@ Result<void> BackupRun::copy(const std::stop_token& stop) {
     }
     copied_.push_back(std::move(*copied));
   }
+  if (auto kept = keep_memory(stop); !kept) return kept;
   copy_end_ = std::chrono::steady_clock::now();
   return save_definition();
 }

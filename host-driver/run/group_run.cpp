@@ -28,8 +28,9 @@ Millis patience_of(const std::vector<GroupMember>& members) {
   Millis longest{0};
   for (const GroupMember& member : members) {
     const config::Settings& settings = member.request.settings;
-    longest = std::max(
-        longest, settings.freeze_timeout + settings.snapshot_timeout + settings.agent_timeout);
+    const Millis memory = settings.method == "checkpoint" ? settings.memory_timeout : Millis{0};
+    longest = std::max(longest, settings.freeze_timeout + settings.snapshot_timeout + memory +
+                                    settings.agent_timeout);
   }
   return longest;
 }

@@ -21,6 +21,7 @@
 #include "base/uninterrupted.h"
 #include "qga/fsfreeze.h"
 #include "qmp/client.h"
+#include "snapshot/checkpoint/release.h"
 #include "snapshot/standstill.h"
 
 namespace holdfast::host::run {
@@ -94,6 +95,13 @@ int detach(int socket) {
   return 3;
 }
 
+Result<bool> let_go_on_by(const GuardianSpec& spec, qmp::Client& monitor) {
+  const auto done =
+      snapshot::release_machine(monitor, spec.note, snapshot::Wait::kNo, Deadline::in(kStartTime));
+  if (!done) return done.error();
+  return !done->empty();
+}
+
 // Nothing when it goes on. The monitor serves one client, and may not have noticed yet that the
 // last one is gone.
 std::optional<Error> let_go_on(const GuardianSpec& spec, Deadline deadline) {
@@ -105,7 +113,9 @@ std::optional<Error> let_go_on(const GuardianSpec& spec, Deadline deadline) {
       problem = std::move(monitor).error();
       return false;
     }
-    auto gone_on = snapshot::go_on(*monitor, Deadline::in(kStartTime));
+    const bool checkpoint = ::access(spec.note.path().c_str(), F_OK) == 0;
+    auto gone_on = checkpoint ? let_go_on_by(spec, *monitor)
+                              : snapshot::go_on(*monitor, Deadline::in(kStartTime));
     if (!gone_on) {
       problem = std::move(gone_on).error();
       return false;

@@ -5,8 +5,9 @@
 // leads a session of its own, ignores the signals that end a command, and holds nothing but one end
 // of a socket pair and its standard streams.
 //
-//   driver dies                 the socket ends without 'done': cont, if the machine is paused;
-//                               connect to the agent, sync, thaw; in turn, until both are done
+//   driver dies                 the socket ends without 'done': cont, if the machine is paused, and
+//                               what the note of a checkpoint says; connect to the agent, sync,
+//                               thaw; in turn, until both are done
 //
 //   driver is stopped or hangs  the window's bound passes: SIGKILL to the driver, then the same
 //
@@ -26,6 +27,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "snapshot/checkpoint/memory_note.h"
 #include "wire/endpoint.h"
 
 namespace holdfast::host::run {
@@ -38,6 +40,8 @@ struct GuardianSpec {
   // Of what is no machine: in place of both, run in the guardian. It finds whatever it needs by
   // name, since no descriptor is left there; told of on standard error if it fails.
   std::function<base::Result<void>(base::Deadline)> release = {};
+  // Where there is one, it says in which way the machine is to be let go on.
+  snapshot::MemoryNoteFile note = snapshot::MemoryNoteFile("");
   // How long it keeps trying to thaw.
   base::Millis patience{600000};
 };

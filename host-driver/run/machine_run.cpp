@@ -6,6 +6,7 @@
 #include "run/channel.h"
 #include "run/points.h"
 #include "run/state.h"
+#include "snapshot/checkpoint/release.h"
 #include "snapshot/standstill.h"
 
 namespace holdfast::host::run {
@@ -62,6 +63,11 @@ Result<void> MachineRun::connect() {
 Result<void> MachineRun::recover(const snapshot::StrategyContext& context) {
   const auto leftover = journal_.load();
   if (!leftover) return leftover.error();
+  auto released = release_machine(*monitor_, snapshot::MemoryNoteFile(journal_.path()),
+                                  snapshot::Wait::kYes, Deadline::in(settings_.settle_timeout));
+  if (!released) return std::move(released).error();
+  for (const std::string& line : *released)
+    observer_.note(line + ", after an interrupted run");
   if (leftover->has_value() && (*leftover)->resume) {
     // Before its agent is asked for anything.
     const auto gone_on = snapshot::go_on(*monitor_, monitor_time());
@@ -152,7 +158,8 @@ Result<void> MachineRun::reach_agent(bool left_by_us) {
 Result<void> MachineRun::start_guardian(const snapshot::Instant& instant) {
   auto guardian = Guardian::start({.vm = settings_.vm,
                                    .agent = agent_endpoint(settings_),
-                                   .monitor = monitor_to_guard(instant)});
+                                   .monitor = monitor_to_guard(instant),
+                                   .note = snapshot::MemoryNoteFile(journal_.path())});
   if (!guardian) return std::move(guardian).error();
   guardian_.emplace(std::move(*guardian));
   return {};
@@ -197,10 +204,14 @@ wire::Endpoint MachineRun::monitor_to_guard(const snapshot::Instant& instant) co
 // Nothing is frozen, but the machine may be stopped for a moment.
 Result<WindowOutcome> MachineRun::take_guarded(snapshot::Instant& instant, WindowOutcome before) {
   if (!instant.stops_machine()) return take_unfrozen(settings_, instant, std::move(before));
-  auto guardian =
-      Guardian::start({.vm = settings_.vm, .agent = {}, .monitor = monitor_to_guard(instant)});
+  auto guardian = Guardian::start({.vm = settings_.vm,
+                                   .agent = {},
+                                   .monitor = monitor_to_guard(instant),
+                                   .note = snapshot::MemoryNoteFile(journal_.path())});
   if (!guardian) return std::move(guardian).error();
-  if (auto armed = guardian->arm(settings_.snapshot_timeout * 2 + kStoppedMargin); !armed) {
+  if (auto armed =
+          guardian->arm(settings_.snapshot_timeout * 2 + instant.patience() + kStoppedMargin);
+      !armed) {
     return std::move(armed).error();
   }
   WindowOutcome window = take_unfrozen(settings_, instant, std::move(before));

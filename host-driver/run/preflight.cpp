@@ -53,7 +53,9 @@ Result<void> BackupRun::prepare(const std::string& id) {
                                           .backup_id = id,
                                           .sent_record = sent_path(settings_),
                                           .receive_directory = receive_directory(settings_),
-                                          .rate_limit = settings_.rate_limit};
+                                          .rate_limit = settings_.rate_limit,
+                                          .memory = settings_.memory,
+                                          .memory_timeout = settings_.memory_timeout};
   auto strategy = make_strategy(settings_, settings_.method, context);
   if (!strategy) return std::move(strategy).error();
 
@@ -74,6 +76,7 @@ Result<void> BackupRun::prepare(const std::string& id) {
   if (!plan) return std::move(plan).error();
   plan_ = std::move(*plan);
   tell_plan();
+  needed_ = kSpaceMargin + (*strategy)->room_beside();
   if (auto enough = check_space(); !enough) return enough;
   auto directory = repository_->make_vm_directory(settings_.vm);
   if (!directory) return std::move(directory).error();
@@ -116,7 +119,6 @@ Result<void> BackupRun::look_at_disks() {
 }
 
 Result<void> BackupRun::check_space() {
-  needed_ = kSpaceMargin;
   for (std::size_t i = 0; i < machine_.graph().disks.size(); ++i)
     needed_ += snapshot::data_to_copy(machine_.graph().disks[i], plan_[i]);
   const auto free = repository::free_space(repository_->path());

@@ -57,6 +57,7 @@ Json BackupRun::manifest() const {
   Json skipped = Json::array();
   for (const qmp::SkippedDevice& device : machine_.graph().skipped)
     skipped.push_back({{"device", device.name}, {"reason", device.reason}});
+  if (memory_) bytes += memory_->bytes;
   const auto now = std::chrono::system_clock::now();
   return {
       {"schema", repository::kManifestSchema},
@@ -78,6 +79,7 @@ Json BackupRun::manifest() const {
       {"window", window_json(machine_.evidence().window)},
       {"copy", {{"duration_ms", milliseconds(copy_end_ - copy_begin_)}, {"bytes", bytes}}},
       {"disks", std::move(disks)},
+      {"memory", memory_json()},
       {"skipped", std::move(skipped)},
       {"gone", gone_},
       {"definition", definition_.about},

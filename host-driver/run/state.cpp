@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "point/store.h"
 #include "repository/paths.h"
+#include "snapshot/checkpoint/memory_note.h"
 
 namespace holdfast::host::run {
 
@@ -33,6 +34,7 @@ Result<repository::Lock> lock_machine(const config::Settings& settings) {
   if (lock) {
     base::discard_unfinished(journal_path(settings));
     base::discard_unfinished(sent_path(settings));
+    base::discard_unfinished(snapshot::MemoryNoteFile(journal_path(settings)).path());
     point::Store(settings.state_directory, settings.vm).discard_unfinished();
   }
   return lock;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The state directory: one lock and at most one journal per machine.
+// The state directory: one lock, at most one journal, and at most one note of a
+// checkpoint per machine.
 #pragma once
 
 #include <string>

@@ -24,9 +24,11 @@ base::MonoTime now() {
   return std::chrono::steady_clock::now();
 }
 
-Millis window_bound(const config::Settings& settings, const Meeting* meeting) {
-  return settings.freeze_timeout + settings.snapshot_timeout + settings.agent_timeout +
-         settings.thaw_timeout + kMargin + (meeting == nullptr ? Millis{0} : meeting->patience());
+Millis window_bound(const config::Settings& settings, const snapshot::Instant& instant,
+                    const Meeting* meeting) {
+  return settings.freeze_timeout + settings.snapshot_timeout + instant.patience() +
+         settings.agent_timeout + settings.thaw_timeout + kMargin +
+         (meeting == nullptr ? Millis{0} : meeting->patience());
 }
 
 // Alone: at once.
@@ -49,7 +51,7 @@ Result<void> rescue(const config::Settings& settings, std::optional<qga::Agent>&
 void take(const config::Settings& settings, snapshot::Instant& instant, WindowOutcome& outcome) {
   const auto begin = now();
   outcome.tried = true;
-  auto taken = instant.take(Deadline::in(settings.snapshot_timeout));
+  auto taken = instant.take(Deadline::in(settings.snapshot_timeout + instant.patience()));
   outcome.transaction = now() - begin;
   if (!taken) outcome.snapshot_error = std::move(taken).error();
 }
@@ -82,7 +84,7 @@ Result<WindowOutcome> run_window(const config::Settings& settings, std::optional
                                  const std::stop_token& stop) {
   WindowOutcome outcome;
   if (!all_at(meeting, Meeting::Point::kReady)) return outcome;
-  if (auto armed = guardian.arm(window_bound(settings, meeting)); !armed) {
+  if (auto armed = guardian.arm(window_bound(settings, instant, meeting)); !armed) {
     send_home(meeting);
     return std::move(armed).error();
   }

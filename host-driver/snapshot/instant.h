@@ -21,6 +21,9 @@ class Instant {
   // first.
   [[nodiscard]] virtual bool stops_machine() const { return false; }
 
+  // For how much longer than a transaction's time it may do so.
+  [[nodiscard]] virtual base::Millis patience() const { return base::Millis{0}; }
+
   // One request to QEMU, for all disks or none. After kTimedOut it may or may not have happened;
   // its owner finds out.
   [[nodiscard]] virtual base::Result<void> take(base::Deadline deadline) = 0;

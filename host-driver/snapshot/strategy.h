@@ -13,7 +13,10 @@
 // Errors: what an administrator will read; name the disk.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -52,9 +55,25 @@ struct StrategyContext {
   std::string receive_directory = {};
   // Of all copies, in bytes per second; 0: as fast as it goes.
   std::int64_t rate_limit = 0;
+  // How the machine's memory is kept by a method that does: "auto", "live", "stopped"; and how long
+  // the machine may stand still for it.
+  std::string memory = "auto";
+  base::Millis memory_timeout{0};
+};
+
+// The memory of the machine, of the instant of its disks: QEMU's migration stream.
+struct KeptMemory {
+  std::string file;  // beside the copies
+  std::uint64_t ram_bytes = 0;
+  // Written while the machine ran; if not, why.
+  bool live = false;
+  std::string stopped_because;
+  // How long the machine stood still.
+  std::chrono::nanoseconds standstill{0};
 };
 
 // Where the copies go. Each is a file of its own there.
+inline constexpr std::string_view kMemoryFile = "memory.state";
 [[nodiscard]] inline std::string image_file(const qmp::Disk& disk) {
   return disk.name + ".qcow2";
 }
@@ -83,6 +102,15 @@ class Strategy : public Instant {
   [[nodiscard]] virtual base::Result<void> copy(std::size_t index, base::Deadline deadline,
                                                 const std::stop_token& stop,
                                                 const CopyProgress& progress) = 0;
+
+  // Beside the copies, where they go; known after check().
+  [[nodiscard]] virtual std::uint64_t room_beside() const { return 0; }
+  // After the copies, and once: what else the method keeps, when it is written. Most keep nothing.
+  [[nodiscard]] virtual base::Result<std::optional<KeptMemory>> memory(
+      base::Deadline /*deadline*/, const std::stop_token& /*stop*/,
+      const CopyProgress& /*progress*/) {
+    return std::optional<KeptMemory>();
+  }
 
   // Leaves nothing of this run in QEMU or on disk, and loses nothing that the guest wrote. On
   // failure the journal says what is left. May be repeated.

@@ -118,7 +118,8 @@ class HostCase(unittest.TestCase):
         """Nothing frozen, attached, running, or half published."""
         self.assertFalse(self.agent.frozen)
         self.assertEqual(self.machine.leftovers(), [])
-        self.assertFalse(os.path.exists(os.path.join(self.state, VM + ".json")))
+        for note in (VM + ".json", VM + ".memory"):
+            self.assertFalse(os.path.exists(os.path.join(self.state, note)))
         self.assertEqual([name for name in self.published() if name.startswith(".")], [])
         # Of dirty bitmaps, those of the latest backup: "holdfast-TAG-BACKUP-DISK".
         latest = [name for name in self.published() if not name.endswith(".failed")][-1:]

@@ -43,6 +43,7 @@ class FakeQga:
                            "position": {"binlog-file": "b.000001", "binlog-position": "42"},
                            "verdict": {"code": "ok", "text": ""}}]
         self.files = {}
+        self.time_set = None          # by guest-set-time, in nanoseconds
         # command -> function(fake, request) -> answer, or bytes to send as they are, or an iterator
         # over such pieces, which may never end: a client that goes away ends it
         self.behaviours = {}
@@ -205,6 +206,10 @@ class FakeQga:
 
     def _guest_get_time(self, _):
         return {"return": time.time_ns()}
+
+    def _guest_set_time(self, arguments):
+        self.time_set = arguments["time"]
+        return {"return": {}}
 
     def _guest_fsfreeze_status(self, _):
         return {"return": "frozen" if self.frozen else "thawed"}

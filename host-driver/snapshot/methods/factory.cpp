@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "snapshot/backup/backup_strategy.h"
 #include "snapshot/btrfs/btrfs_strategy.h"
+#include "snapshot/checkpoint/checkpoint_strategy.h"
 #include "snapshot/lvm/lvm_strategy.h"
 #include "snapshot/overlay/overlay_strategy.h"
 #include "snapshot/reflink/reflink_strategy.h"
@@ -26,6 +27,9 @@ base::Result<std::unique_ptr<Strategy>> make_strategy(std::string_view name,
   }
   if (name == ReflinkStrategy::kName) {
     return std::unique_ptr<Strategy>(std::make_unique<ReflinkStrategy>(std::move(context)));
+  }
+  if (name == CheckpointStrategy::kName) {
+    return std::unique_ptr<Strategy>(std::make_unique<CheckpointStrategy>(context));
   }
   return base::Error(base::ErrorCode::kConfiguration,
                      "there is no method '" + base::printable(name, 40) + "'");

@@ -11,8 +11,8 @@
 
 namespace holdfast::host::snapshot {
 
-inline constexpr std::array<std::string_view, 5> kMethods{"overlay", "backup", "btrfs", "lvm",
-                                                          "reflink"};
+inline constexpr std::array<std::string_view, 6> kMethods{"overlay", "backup",  "btrfs",
+                                                          "lvm",     "reflink", "checkpoint"};
 
 // kConfiguration for a name that nobody bears.
 [[nodiscard]] base::Result<std::unique_ptr<Strategy>> make_strategy(std::string_view name,

@@ -116,6 +116,34 @@ TEST(Manifest, RefusesFilesThatLeadElsewhereOrTakeAnothersName) {
   EXPECT_FALSE(parse_manifest(base::to_line(wrong)));
 }
 
+TEST(Manifest, KnowsTheMemoryOfACheckpoint) {
+  EXPECT_FALSE(parse_manifest(base::to_line(good()))->memory);
+  Json json = good();
+  json["memory"] = {{"file", "memory.state.zst"},
+                    {"compression", "zstd"},
+                    {"bytes", 30},
+                    {"sha256", std::string(64, 'b')},
+                    {"qemu", "7.2.22"},
+                    {"machine", "pc-i440fx-7.2-machine"}};
+  const auto manifest = parse_manifest(base::to_line(json));
+  ASSERT_TRUE(manifest) << manifest.error().text();
+  ASSERT_TRUE(manifest->memory);
+  EXPECT_TRUE(manifest->memory->compressed);
+  EXPECT_EQ(manifest->memory->file.bytes, 30U);
+  EXPECT_EQ(manifest->stored_bytes(), 50U);
+  json["memory"]["compression"] = "none";
+  EXPECT_FALSE(parse_manifest(base::to_line(json)));
+  json["memory"]["file"] = "memory.state";
+  EXPECT_TRUE(parse_manifest(base::to_line(json)));
+  for (const char* key : {"file", "compression", "bytes", "sha256", "qemu"}) {
+    Json wrong = json;
+    wrong["memory"][key] = "../vda.qcow2";
+    EXPECT_EQ(parse_manifest(base::to_line(wrong)).has_value(), std::string(key) == "qemu") << key;
+  }
+  json["memory"] = "memory.state";
+  EXPECT_FALSE(parse_manifest(base::to_line(json)));
+}
+
 TEST(Manifest, KnowsADiskThatIsFlash) {
   Json json = good();
   json["disks"][0]["pflash"] = 1;
