@@ -24,12 +24,13 @@ struct Action {
 };
 
 constexpr std::size_t kMany = 1000;
-constexpr std::array<Action, 6> kActions{
+constexpr std::array<Action, 7> kActions{
     {{"create", "VM", 2, 2, snapshot_create},
      {"list", "VM", 2, 2, snapshot_list},
      {"revert", "VM POINT", 3, 3, snapshot_revert},
      {"delete", "VM POINT...", 3, kMany, snapshot_delete},
      {"prune", "VM", 2, 2, snapshot_prune},
+     {"flatten", "VM", 2, 2, snapshot_flatten},
      {"extract", "VM POINT --to DIR", 3, 3, snapshot_extract}}};
 
 Error usage(const std::string& problem) {

@@ -27,6 +27,8 @@ namespace holdfast::host::command {
                                                 Environment& environment);
 [[nodiscard]] base::Result<int> snapshot_prune(const Invocation& invocation,
                                                Environment& environment);
+[[nodiscard]] base::Result<int> snapshot_flatten(const Invocation& invocation,
+                                                 Environment& environment);
 [[nodiscard]] base::Result<int> snapshot_extract(const Invocation& invocation,
                                                  Environment& environment);
 

@@ -6,6 +6,7 @@
 #include "command/fresh_files.h"
 #include "command/partial_file.h"
 #include "command/snapshot.h"
+#include "point/kept_chain.h"
 #include "point/reality.h"
 #include "repository/paths.h"
 #include "run/state.h"
@@ -42,10 +43,12 @@ Result<std::vector<PointDisk>> chosen_disks(const Point& point, const Invocation
 Result<void> check_disk(const PointDisk& disk, const Point& point, const std::string& target,
                         const point::Images& seen, image::QemuImg& images, Deadline deadline) {
   if (auto absent = require_absent(target); !absent) return absent;
-  if (const auto problem = point::problem_of(disk, point.id, seen); problem) {
+  if (const auto problem = point::problem_of(point, disk, seen); problem) {
     return Error(ErrorCode::kCorrupt, *problem);
   }
-  return point::check_chain(disk, images, deadline);
+  const auto layers = point::layers_of(point, disk);
+  if (!layers) return layers.error();
+  return point::check_chain(*layers, images, deadline);
 }
 
 }  // namespace
@@ -80,14 +83,19 @@ Result<int> snapshot_extract(const Invocation& invocation, Environment& environm
   if (!fresh) return std::move(fresh).error();
   Json written = Json::array();
   for (const PointDisk& disk : *disks) {
-    const auto source = image::source_of(disk.chain);
+    const auto layers = point::layers_of(point, disk);
+    if (!layers) return layers.error();
+    const auto source = image::source_of(*layers);
     if (!source) return source.error();
     auto partial = PartialFile::of(target_of(disk));
     if (!partial) return std::move(partial).error();
-    auto done =
-        images.extract(*source, point::snapshot_name(point.id), partial->path(), invocation.format,
-                       Deadline::in(settings->copy_timeout), environment.stop,
-                       [&](double percent) { bar.update(vm + ": writing " + disk.name, percent); });
+    const auto show = [&](double percent) { bar.update(vm + ": writing " + disk.name, percent); };
+    auto done = point.method == point::kOverlay
+                    ? images.convert(*source, partial->path(), invocation.format,
+                                     Deadline::in(settings->copy_timeout), environment.stop, show)
+                    : images.extract(*source, point::snapshot_name(point.id), partial->path(),
+                                     invocation.format, Deadline::in(settings->copy_timeout),
+                                     environment.stop, show);
     if (!done) return std::move(done).error();
     if (auto kept = partial->keep(); !kept) return std::move(kept).error();
     if (auto added = fresh->add(target_of(disk)); !added) return std::move(added).error();

@@ -135,6 +135,8 @@ OptionTable common_options() {
       keep("keep-weekly", "keep the newest of this many weeks"),
       keep("keep-monthly", "keep the newest of this many months"),
       keep("keep-yearly", "keep the newest of this many years"),
+      choice("snapshot-method", "internal", {"internal", "overlay"},
+             "where restore points are: inside the images, or beside them"),
       keep("snapshot-keep-last", "the same rules for restore points"),
       keep("snapshot-keep-hourly", "likewise"),
       keep("snapshot-keep-daily", "likewise"),

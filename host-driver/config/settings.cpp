@@ -138,6 +138,7 @@ Settings typed(const std::string& vm, const Options& options) {
   settings.boot_space = options.size("boot-space");
   settings.boot_timeout = options.duration("boot-timeout");
   settings.keep = keep_rules(options, "keep-");
+  settings.snapshot_method = options.text("snapshot-method");
   settings.snapshot_keep = keep_rules(options, "snapshot-keep-");
   settings.printed = options.print();
   return settings;

@@ -4,9 +4,11 @@
 // QEMU than the disks, are asked themselves.
 #include "doctor/doctor.h"
 #include "image/qemu_img.h"
+#include "point/points.h"
 #include "run/state.h"
 #include "snapshot/checkpoint/checkpoint_strategy.h"
 #include "snapshot/checkpoint/migration.h"
+#include "snapshot/keep/keep_instant.h"
 #include "snapshot/methods/factory.h"
 
 namespace holdfast::host::doctor {
@@ -77,6 +79,26 @@ void look_at_method(const Patient& patient, qmp::Client& monitor, Findings& find
   findings.push_back({Level::kWarning, kArea, "no-increments",
                       "every backup is a full one: " + plan->front().full_because,
                       "'incremental = no' says that this is meant; overlay and backup make them"});
+}
+
+void look_at_snapshot_method(const Patient& patient, qmp::Client& monitor, Findings& findings) {
+  const config::Settings& settings = patient.settings;
+  if (settings.snapshot_method != point::kOverlay) return;
+  if (!patient.disks || patient.disks->disks.empty()) return;
+  image::QemuImg images(patient.processes, settings.qemu_img);
+  snapshot::KeepInstant instant(monitor, "00000000");
+  const auto fit = instant.check(patient.disks->disks, images, settings.overlay_reserve,
+                                 base::Deadline::in(settings.qmp_timeout));
+  if (fit) {
+    findings.push_back({Level::kOk, kArea, "snapshot-method",
+                        "restore points can be kept beside the images of all of them"});
+    return;
+  }
+  Finding finding =
+      problem(kArea, "snapshot-method", fit.error(), "see RESTORE POINTS in holdfast(1)");
+  // Backups are another matter.
+  finding.level = Level::kWarning;
+  findings.push_back(std::move(finding));
 }
 
 }  // namespace holdfast::host::doctor

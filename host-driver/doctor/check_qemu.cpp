@@ -131,6 +131,7 @@ Findings check_qemu(Patient& patient) {
     }
     patient.disks = std::move(*graph);
     look_at_method(patient, *monitor, findings);
+    look_at_snapshot_method(patient, *monitor, findings);
   } else {
     findings.push_back(problem("disks", "unusable-disk", graph.error(),
                                "detach it, or convert it to raw or qcow2"));

@@ -46,6 +46,8 @@ struct Patient {
 // Each in its own file.
 void look_at_definition(const Patient& patient, qmp::Client& monitor, Findings& findings);
 void look_at_method(const Patient& patient, qmp::Client& monitor, Findings& findings);
+// Of restore points beside the images, which only who asks for them has.
+void look_at_snapshot_method(const Patient& patient, qmp::Client& monitor, Findings& findings);
 [[nodiscard]] Findings check_configuration(const Patient& patient);
 [[nodiscard]] Findings check_container(const Patient& patient);
 [[nodiscard]] Findings check_programs(const Patient& patient);

@@ -59,6 +59,7 @@ Result<ImageInfo> parse_image_info(std::string_view text) {
   const auto full = base::string_member(*document, "full-backing-filename");
   info.backing_file =
       full ? *full : base::string_member(*document, "backing-filename").value_or("");
+  info.encrypted = base::bool_member(*document, "encrypted").value_or(false);
   if (document->contains("snapshots")) {
     const auto entries = base::array_member(*document, "snapshots");
     if (!entries) return entries.error();

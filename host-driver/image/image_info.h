@@ -28,6 +28,7 @@ struct ImageInfo {
   std::string backing_file;
   // A qcow2 image whose data are in another file.
   bool has_data_file = false;
+  bool encrypted = false;
   std::vector<ImageSnapshot> snapshots;
   // The names of those that are stored in it.
   std::vector<std::string> bitmaps;

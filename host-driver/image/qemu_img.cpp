@@ -194,6 +194,29 @@ Result<void> QemuImg::remove_bitmap(const std::string& path, const std::string& 
   return {};
 }
 
+Result<void> QemuImg::commit(const std::string& path, Deadline deadline,
+                             const std::stop_token& stop) {
+  // -d: it is not emptied.
+  auto done = run({.argv = {"commit", "-q", "-d", "-f", "qcow2", path},
+                   .environment = {},
+                   .deadline = deadline,
+                   .stop = stop});
+  if (!done) return std::move(done).error();
+  return {};
+}
+
+Result<void> QemuImg::rebase(const std::string& path, const std::string& below,
+                             const std::string& below_format, Deadline deadline,
+                             const std::stop_token& stop) {
+  std::vector<std::string> words{"rebase", "-q", "-f", "qcow2", "-b", below};
+  if (!below.empty()) words.insert(words.end(), {"-F", below_format});
+  words.push_back(path);
+  auto done =
+      run({.argv = std::move(words), .environment = {}, .deadline = deadline, .stop = stop});
+  if (!done) return std::move(done).error();
+  return {};
+}
+
 Result<bool> QemuImg::is_untouched(const std::string& path, Deadline deadline) {
   auto source = source_of({{path, "qcow2"}});
   if (!source) return std::move(source).error();

@@ -91,6 +91,16 @@ class QemuImg {
   [[nodiscard]] base::Result<void> remove_bitmap(const std::string& path, const std::string& name,
                                                  base::Deadline deadline);
 
+  // What this qcow2 overlay holds, into the image right below it; it keeps it itself. Of images
+  // that nobody has open.
+  [[nodiscard]] base::Result<void> commit(const std::string& path, base::Deadline deadline,
+                                          const std::stop_token& stop);
+  // The overlay reads the same, on another image than before; empty: on none. Interrupted at any
+  // moment it still does.
+  [[nodiscard]] base::Result<void> rebase(const std::string& path, const std::string& below,
+                                          const std::string& below_format, base::Deadline deadline,
+                                          const std::stop_token& stop);
+
   // Has nothing ever been written to this qcow2 overlay? Its backing file is left out of account.
   [[nodiscard]] base::Result<bool> is_untouched(const std::string& path, base::Deadline deadline);
 

@@ -108,7 +108,7 @@ Result<Point> parse_point(const Json& entry) {
     if (!*text) return text->error();
   }
   if (!repository::is_backup_id(*id)) return wrong("a point's id is none");
-  if (*method != "internal") {
+  if (*method != kInternal && *method != kOverlay) {
     return Error(ErrorCode::kUnsupported,
                  "it has a point by the method '" + base::printable(*method, 40) + "'");
   }
@@ -145,6 +145,21 @@ Result<std::optional<Revert>> parse_revert(const Json& document) {
   if (!phase) return phase.error();
   return std::optional<Revert>(
       Revert{std::move(*to), std::move(*saved), static_cast<Revert::Phase>(*phase)});
+}
+
+// Of earlier versions, a document has none.
+Result<std::set<std::string>> parse_images(const Json& document) {
+  std::set<std::string> images;
+  if (!document.contains("images")) return images;
+  const auto entries = base::array_member(document, "images");
+  if (!entries) return entries.error();
+  for (const Json& entry : **entries) {
+    if (!entry.is_string() || !entry.get<std::string>().starts_with('/')) {
+      return wrong("an image's path is not absolute");
+    }
+    images.insert(entry.get<std::string>());
+  }
+  return images;
 }
 
 // Whatever is referred to is there, and what something stands on before it.
@@ -223,7 +238,8 @@ Json to_json(const Points& points) {
   return {{"schema", kSchema},
           {"current", text_or_null(points.current)},
           {"revert", std::move(revert)},
-          {"points", std::move(list)}};
+          {"points", std::move(list)},
+          {"images", points.images}};
 }
 
 Result<Points> parse_points(std::string_view text) {
@@ -239,7 +255,9 @@ Result<Points> parse_points(std::string_view text) {
   if (!revert) return std::move(revert).error();
   if (!entries) return entries.error();
   if ((*entries)->size() > kMostPoints) return wrong("it has too many points");
-  Points points{std::move(*current), std::move(*revert), {}};
+  auto images = parse_images(*document);
+  if (!images) return std::move(images).error();
+  Points points{std::move(*current), std::move(*revert), {}, std::move(*images)};
   for (const Json& entry : **entries) {
     auto point = parse_point(entry);
     if (!point) return std::move(point).error();

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,9 +20,15 @@
 
 namespace holdfast::host::point {
 
+// Where the states are: inside the images, or in files beside them (image/point_file.h). All points
+// of a machine are by one method.
+inline constexpr std::string_view kInternal = "internal";
+inline constexpr std::string_view kOverlay = "overlay";
+
 struct PointDisk {
   std::string name;
-  // The images as they were then; the first holds the state of it.
+  // The images as they were then, the first by its own name: that, or the point's file beside it,
+  // holds the state.
   std::vector<image::Layer> chain;
   std::uint64_t virtual_size = 0;
 };
@@ -63,6 +70,8 @@ struct Points {
   std::optional<Revert> revert;
   // In the order in which they were taken: a parent stands before those that stand on it.
   std::vector<Point> points;
+  // Beside these there may be more names of their files than are needed (image/point_file.h).
+  std::set<std::string> images = {};
 
   [[nodiscard]] Point* find(std::string_view id);
   [[nodiscard]] const Point* find(std::string_view id) const;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "point/reality.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 
 #include "base/text.h"
+#include "image/point_file.h"
+#include "point/kept_chain.h"
 
 namespace holdfast::host::point {
 
@@ -13,17 +13,7 @@ using base::Deadline;
 using base::Error;
 using base::ErrorCode;
 using base::Result;
-
-namespace {
-
-bool is_same_file(const std::string& one, const std::string& other) {
-  struct stat first {};
-  struct stat second {};
-  return ::stat(one.c_str(), &first) == 0 && ::stat(other.c_str(), &second) == 0 &&
-         first.st_dev == second.st_dev && first.st_ino == second.st_ino;
-}
-
-}  // namespace
+using image::is_same_file;
 
 Images look_at_images(const Points& points, const std::set<std::string>& others,
                       image::QemuImg& images, Deadline deadline) {
@@ -38,8 +28,13 @@ Images look_at_images(const Points& points, const std::set<std::string>& others,
   return found;
 }
 
-std::optional<std::string> problem_of(const PointDisk& disk, std::string_view id,
+std::optional<std::string> problem_of(const Point& point, const PointDisk& disk,
                                       const Images& images) {
+  if (point.method == kOverlay) {
+    const auto layers = layers_of(point, disk);
+    if (layers) return std::nullopt;
+    return "disk '" + disk.name + "': " + layers.error().text();
+  }
   const std::string& path = disk.chain.front().path;
   const auto found = images.find(path);
   if (found == images.end()) return "disk '" + disk.name + "': its image was not looked at";
@@ -47,35 +42,36 @@ std::optional<std::string> problem_of(const PointDisk& disk, std::string_view id
     return "disk '" + disk.name + "': unable to look at " + base::in_quotes(path) + ": " +
            found->second.error().text();
   }
-  if (found->second->snapshot(snapshot_name(id)) != nullptr) return std::nullopt;
+  if (found->second->snapshot(snapshot_name(point.id)) != nullptr) return std::nullopt;
   return "disk '" + disk.name + "': " + base::in_quotes(path) + " has it no more";
 }
 
 std::vector<std::string> problems_of(const Point& point, const Images& images) {
   std::vector<std::string> problems;
   for (const PointDisk& disk : point.disks) {
-    if (auto problem = problem_of(disk, point.id, images); problem) {
+    if (auto problem = problem_of(point, disk, images); problem) {
       problems.push_back(std::move(*problem));
     }
   }
   return problems;
 }
 
-Result<void> check_chain(const PointDisk& disk, image::QemuImg& images, Deadline deadline) {
-  for (std::size_t i = 0; i < disk.chain.size(); ++i) {
-    const image::Layer& layer = disk.chain[i];
-    const bool is_last = i + 1 == disk.chain.size();
+Result<void> check_chain(const std::vector<image::Layer>& chain, image::QemuImg& images,
+                         Deadline deadline) {
+  for (std::size_t i = 0; i < chain.size(); ++i) {
+    const image::Layer& layer = chain[i];
+    const bool is_last = i + 1 == chain.size();
     if (layer.format != "qcow2") continue;
     const auto info = images.info(layer.path, layer.format, image::QemuImg::Use::kShared, deadline);
     if (!info) return info.error();
     const std::string& below = info->backing_file;
-    if (is_last ? below.empty() : is_same_file(below, disk.chain[i + 1].path)) continue;
+    if (is_last ? below.empty() : is_same_file(below, chain[i + 1].path)) continue;
     return Error(ErrorCode::kRefused,
                  "what " + base::in_quotes(layer.path) +
                      " stands on is not what it was when the point was "
                      "taken: " +
                      (below.empty() ? "nothing" : base::in_quotes(below)) + ", and it was " +
-                     (is_last ? "nothing" : base::in_quotes(disk.chain[i + 1].path)));
+                     (is_last ? "nothing" : base::in_quotes(chain[i + 1].path)));
   }
   return {};
 }

@@ -31,10 +31,10 @@ using Images = std::map<std::string, base::Result<image::ImageInfo>>;
 
 // The same for one disk, and for what is below its first image: a snapshot has only what differs
 // from it.
-[[nodiscard]] std::optional<std::string> problem_of(const PointDisk& disk, std::string_view id,
+[[nodiscard]] std::optional<std::string> problem_of(const Point& point, const PointDisk& disk,
                                                     const Images& images);
-[[nodiscard]] base::Result<void> check_chain(const PointDisk& disk, image::QemuImg& images,
-                                             base::Deadline deadline);
+[[nodiscard]] base::Result<void> check_chain(const std::vector<image::Layer>& chain,
+                                             image::QemuImg& images, base::Deadline deadline);
 
 struct ForeignSnapshot {
   std::string name;

@@ -41,7 +41,7 @@ Result<Points> Store::load() const {
 }
 
 Result<void> Store::save(const Points& points) const {
-  if (points.points.empty() && !points.revert) {
+  if (points.points.empty() && !points.revert && points.images.empty()) {
     if (::unlink(path_.c_str()) == 0 || errno == ENOENT) return {};
     return base::errno_error(errno, "unable to remove '" + base::printable(path_) + "'");
   }

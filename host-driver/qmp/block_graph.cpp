@@ -257,4 +257,8 @@ Result<std::vector<Node>> read_nodes(Client& client, Deadline deadline) {
   return nodes;
 }
 
+std::string path_of_node(const Node& node, const Client& client) {
+  return path_of(node.file, working_directory_of(client.peer())).value_or("");
+}
+
 }  // namespace holdfast::host::qmp

@@ -79,5 +79,7 @@ struct Node {
   std::string file;
 };
 [[nodiscard]] base::Result<std::vector<Node>> read_nodes(Client& client, base::Deadline deadline);
+// The path in a node's `file`, which may be QEMU's "json:" form, or relative; empty: none.
+[[nodiscard]] std::string path_of_node(const Node& node, const Client& client);
 
 }  // namespace holdfast::host::qmp

@@ -3,11 +3,14 @@
 
 #include "base/duration.h"
 #include "base/text.h"
+#include "image/point_file.h"
 #include "repository/paths.h"
 #include "run/channel.h"
 #include "run/evidence_json.h"
+#include "run/point_images.h"
 #include "run/points.h"
 #include "snapshot/internal/internal_instant.h"
+#include "snapshot/keep/keep_instant.h"
 
 namespace holdfast::host::run {
 
@@ -20,11 +23,12 @@ using point::State;
 
 namespace {
 
-// What was read of a disk, as far as a point needs it.
+// What was read of a disk, as far as a point needs it. QEMU may have the image by another name.
 point::PointDisk point_disk(const qmp::Disk& disk) {
   point::PointDisk kept{disk.name, {}, disk.virtual_size};
   for (const qmp::ImageLayer& layer : disk.chain)
     kept.chain.push_back({layer.path, layer.format});
+  kept.chain.front().path = image::image_of(kept.chain.front().path);
   return kept;
 }
 
@@ -88,19 +92,37 @@ Result<void> PointRun::add_point(const std::string& id) {
                                            " restore points, and no more are kept")
         .with_hint("holdfast snapshot prune " + settings_.vm);
   }
+  // What the one has, the other would put out of its own reach.
+  if (method_of(points_, settings_) != settings_.snapshot_method) {
+    return Error(ErrorCode::kRefused, "'" + settings_.vm + "' has restore points by the method '" +
+                                          method_of(points_, settings_) + "', and '" +
+                                          settings_.snapshot_method + "' is configured")
+        .with_hint("remove them first, or keep snapshot-method as it was");
+  }
   Point point{.id = id,
               .label = label_,
-              .method = std::string(snapshot::InternalInstant::kName),
+              .method = settings_.snapshot_method,
               .parent = points_.current,
               .time = base::format_time(std::chrono::system_clock::now()),
               .disks = {}};
   for (const qmp::Disk& disk : machine_.graph().disks)
     point.disks.push_back(point_disk(disk));
+  if (point.method == point::kOverlay) {
+    for (const point::PointDisk& disk : point.disks)
+      points_.images.insert(disk.chain.front().path);
+  }
   points_.points.push_back(std::move(point));
   return {};
 }
 
 Result<void> PointRun::take() {
+  auto taken = points_.points.back().method == point::kOverlay ? take_beside() : take_inside();
+  if (!taken) return taken;
+  if (auto read = machine_.read_record(); !read) return read;
+  return machine_.judge();
+}
+
+Result<void> PointRun::take_inside() {
   snapshot::InternalInstant instant(machine_.monitor(),
                                     point::snapshot_name(points_.points.back().id));
   auto fit = instant.check(machine_.graph().disks, images_, settings_.overlay_reserve,
@@ -108,9 +130,19 @@ Result<void> PointRun::take() {
   if (!fit) return fit;
   // The last write before the freeze: from here on the snapshots may be there.
   if (auto saved = store_.save(points_); !saved) return saved;
+  return machine_.take_instant(instant);
+}
+
+Result<void> PointRun::take_beside() {
+  snapshot::KeepInstant instant(machine_.monitor(), points_.points.back().id);
+  auto fit = instant.check(machine_.graph().disks, images_, settings_.overlay_reserve,
+                           Deadline::in(settings_.qmp_timeout));
+  if (!fit) return fit;
+  if (auto saved = store_.save(points_); !saved) return saved;
+  auto prepared = instant.prepare(images_, Deadline::in(settings_.qmp_timeout * 2));
+  if (!prepared) return prepared;
   if (auto taken = machine_.take_instant(instant); !taken) return taken;
-  if (auto read = machine_.read_record(); !read) return read;
-  return machine_.judge();
+  return instant.finish();
 }
 
 Error PointRun::undo(Error error) {

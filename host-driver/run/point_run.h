@@ -32,6 +32,8 @@ class PointRun {
   [[nodiscard]] base::Result<void> make_ready();
   [[nodiscard]] base::Result<void> add_point(const std::string& id);
   [[nodiscard]] base::Result<void> take();
+  [[nodiscard]] base::Result<void> take_inside();
+  [[nodiscard]] base::Result<void> take_beside();
   [[nodiscard]] base::Error undo(base::Error error);
 
   const config::Settings& settings_;

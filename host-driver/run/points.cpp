@@ -5,10 +5,13 @@
 
 #include "base/duration.h"
 #include "base/text.h"
+#include "image/point_file.h"
+#include "point/kept_chain.h"
 #include "point/reality.h"
 #include "point/tree.h"
 #include "repository/paths.h"
 #include "run/channel.h"
+#include "run/point_images.h"
 #include "run/state.h"
 #include "snapshot/journal.h"
 
@@ -20,34 +23,41 @@ using base::ErrorCode;
 using base::Result;
 using point::Point;
 using point::Revert;
-using point::snapshot_name;
 using point::State;
-using snapshot::InternalImages;
+using snapshot::PointImages;
 
 namespace {
 
-Result<InternalImages> images_of(const config::Settings& settings, image::QemuImg& images,
-                                 qmp::Client* monitor) {
-  if (monitor == nullptr) return InternalImages(images, settings.settle_timeout);
-  const auto graph = read_graph(settings, *monitor);
-  if (!graph) return graph.error();
-  return InternalImages(images, settings.settle_timeout, *monitor, *graph);
-}
-
-Result<void> remove_snapshots(const Point& point, InternalImages& disks) {
+Result<void> remove_states(const Point& point, PointImages& disks) {
   for (const point::PointDisk& disk : point.disks) {
-    auto removed = disks.remove(disk.chain.front().path, snapshot_name(point.id));
+    auto removed = disks.remove(disk.chain.front().path, name_in_images(point));
     if (!removed) return removed;
   }
   return {};
 }
 
-Result<void> apply_to_all(const Point& point, InternalImages& disks) {
+Result<void> apply_to_all(const Point& point, PointImages& disks) {
   for (const point::PointDisk& disk : point.disks) {
-    auto applied = disks.apply(disk.chain.front().path, snapshot_name(point.id));
+    auto applied = disks.apply(disk.chain.front().path, name_in_images(point));
     if (!applied) return applied;
   }
   return {};
+}
+
+// Names that QEMU has needed, and needs no more.
+Result<void> tidy_names(const config::Settings& settings, image::QemuImg& images,
+                        qmp::Client* monitor, point::Points& points) {
+  if (points.images.empty()) return {};
+  auto disks = make_keep_images(settings, images, monitor, points);
+  std::set<std::string> left;
+  for (const std::string& path : points.images) {
+    const auto tidy = disks->tidy_names(path);
+    if (!tidy) return tidy.error();
+    if (!*tidy || !points.points.empty()) left.insert(path);
+  }
+  if (left == points.images) return {};
+  points.images = std::move(left);
+  return points_of(settings).save(points);
 }
 
 Error half_reverted(const config::Settings& settings, const std::string& to) {
@@ -69,14 +79,19 @@ Result<std::vector<std::string>> finish_points(const config::Settings& settings,
   const point::Store store = points_of(settings);
   auto points = store.load();
   if (!points) return std::move(points).error();
-  if (!points->unfinished()) return done;
+  if (!points->unfinished()) {
+    if (auto tidied = tidy_names(settings, images, monitor, *points); !tidied) {
+      return std::move(tidied).error();
+    }
+    return done;
+  }
   const bool applying = points->revert && points->revert->phase == Revert::Phase::kApplying;
   if (applying && monitor != nullptr) return half_reverted(settings, points->revert->to);
-  auto disks = images_of(settings, images, monitor);
+  auto disks = make_point_images(settings, images, monitor, *points);
   if (!disks) return std::move(disks).error();
   if (applying) {
     const std::string to = points->revert->to;
-    if (auto applied = apply_to_all(*points->find(to), *disks); !applied) {
+    if (auto applied = apply_to_all(*points->find(to), **disks); !applied) {
       return base::wrap(std::move(applied).error(),
                         "unable to finish the revert of '" + settings.vm + "' to '" + to + "'");
     }
@@ -88,7 +103,7 @@ Result<std::vector<std::string>> finish_points(const config::Settings& settings,
   std::copy_if(points->points.begin(), points->points.end(), std::back_inserter(unfinished),
                [](const Point& point) { return point.state != State::kKept; });
   for (const Point& point : unfinished) {
-    if (auto removed = remove_snapshots(point, *disks); !removed) {
+    if (auto removed = remove_states(point, **disks); !removed) {
       return base::wrap(std::move(removed).error(),
                         "unable to remove the unfinished restore point '" + point.id + "'");
     }
@@ -147,13 +162,20 @@ Result<void> Points::reach(const std::stop_token& stop) {
   if (!points) return std::move(points).error();
   points_ = std::move(*points);
   if (!monitor_) {
-    disks_.emplace(images_, settings_.settle_timeout);
+    for (const Point& point : points_.points) {
+      top_images_.clear();
+      for (const point::PointDisk& disk : point.disks)
+        top_images_.insert(disk.chain.front().path);
+    }
     return {};
   }
   const auto graph = read_graph(settings_, *monitor_);
   if (!graph) return graph.error();
   open_images_ = open_images_of(*graph);
-  disks_.emplace(images_, settings_.settle_timeout, *monitor_, *graph);
+  for (const qmp::Disk& disk : graph->disks) {
+    const qmp::ImageLayer& top = disk.chain.front();
+    if (top.format == "qcow2") top_images_.insert(image::image_of(top.path));
+  }
   return {};
 }
 
@@ -161,17 +183,48 @@ Result<void> Points::remove(const std::string& id) {
   Point& point = *points_.find(id);
   point.state = State::kRemoving;
   if (auto saved = save(); !saved) return saved;
-  if (auto removed = remove_snapshots(point, *disks_); !removed) return removed;
+  auto disks = make_disks();
+  if (!disks) return std::move(disks).error();
+  if (auto removed = remove_states(point, **disks); !removed) return removed;
   point::take_out(points_, id);
   return save();
 }
 
+Result<std::unique_ptr<PointImages>> Points::make_disks() {
+  return make_point_images(settings_, images_, monitor_ ? &*monitor_ : nullptr, points_);
+}
+
 Result<void> Points::remove_foreign(const std::string& name,
                                     const std::vector<std::string>& paths) {
+  auto disks = make_internal_images(settings_, images_, monitor_ ? &*monitor_ : nullptr);
+  if (!disks) return std::move(disks).error();
   for (const std::string& path : paths) {
-    if (auto removed = disks_->remove(path, name); !removed) return removed;
+    if (auto removed = (*disks)->remove(path, name); !removed) return removed;
   }
   return {};
+}
+
+Result<std::vector<std::string>> Points::flatten() {
+  if (top_images_.empty()) {
+    return Error(ErrorCode::kNotFound,
+                 "'" + settings_.vm + "' has no image that could be flattened")
+        .with_hint(runs() ? "none of its disks is a qcow2 image"
+                          : "the images of a machine that is off are those of its restore points");
+  }
+  for (const std::string& path : top_images_) {
+    const auto info = images_.info(path, "qcow2", image::QemuImg::Use::kShared,
+                                   Deadline::in(settings_.qmp_timeout));
+    if (!info) return info.error();
+    if (info->snapshots.empty()) continue;
+    return Error(ErrorCode::kUnsupported, "unable to flatten '" + base::printable(path) +
+                                              "': it has internal snapshots, which rest on what is "
+                                              "below it");
+  }
+  auto disks = make_keep_images(settings_, images_, monitor_ ? &*monitor_ : nullptr, points_);
+  for (const std::string& path : top_images_) {
+    if (auto flat = disks->flatten(path); !flat) return std::move(flat).error();
+  }
+  return std::vector<std::string>(top_images_.begin(), top_images_.end());
 }
 
 Result<void> Points::check_revert(const Point& target) {
@@ -180,10 +233,15 @@ Result<void> Points::check_revert(const Point& target) {
                  "'" + settings_.vm + "' runs: disks that it has open cannot be put back")
         .with_hint("shut it down, revert, and start it again");
   }
+  auto disks = make_disks();
+  if (!disks) return std::move(disks).error();
   for (const point::PointDisk& disk : target.disks) {
-    auto same = point::check_chain(disk, images_, Deadline::in(settings_.settle_timeout));
+    const auto layers = point::layers_of(target, disk);
+    auto same = layers
+                    ? point::check_chain(*layers, images_, Deadline::in(settings_.settle_timeout))
+                    : Result<void>(layers.error());
     if (!same) return base::wrap(std::move(same).error(), "disk '" + disk.name + "'");
-    auto good = disks_->check_apply(disk.chain.front().path, snapshot_name(target.id));
+    auto good = (*disks)->check_apply(disk.chain.front().path, name_in_images(target));
     if (!good) return base::wrap(std::move(good).error(), "disk '" + disk.name + "'");
   }
   return {};
@@ -203,12 +261,21 @@ Result<void> Points::save_present(const Point& target) {
                 .parent = points_.current,
                 .time = base::format_time(now),
                 .disks = target.disks};
+  if (target.method == point::kOverlay) {
+    for (point::PointDisk& disk : present.disks) {
+      auto chain = point::present_chain(points_, disk);
+      if (!chain) return base::wrap(std::move(chain).error(), "disk '" + disk.name + "'");
+      disk.chain = std::move(*chain);
+    }
+  }
   present.evidence["evidence"] = {{"reasons", {"the machine was off"}}};
   points_.revert->saved = *id;
   points_.points.push_back(std::move(present));
   if (auto saved = save(); !saved) return saved;
+  auto disks = make_disks();
+  if (!disks) return std::move(disks).error();
   for (const point::PointDisk& disk : points_.points.back().disks) {
-    auto made = disks_->create(disk.chain.front().path, snapshot_name(*id));
+    auto made = (*disks)->create(disk.chain.front().path, name_in_images(points_.points.back()));
     if (made) continue;
     points_.revert.reset();
     if (auto removed = remove(*id); !removed) {
@@ -223,8 +290,10 @@ Result<void> Points::save_present(const Point& target) {
 // Back to what was there, if that was kept.
 Error Points::after_failed_apply(Error error) {
   const std::string saved = points_.revert->saved;
+  auto disks = make_disks();
+  if (!disks) return std::move(error).also(std::move(disks).error());
   const auto undone = saved.empty() ? Result<void>(Error(ErrorCode::kRefused, "nothing was kept"))
-                                    : apply_to_all(*points_.find(saved), *disks_);
+                                    : apply_to_all(*points_.find(saved), **disks);
   if (!undone) {
     return base::wrap(std::move(error), "the revert is not done, and the disks may be of two times")
         .with_hint("do not start the machine; to try again: holdfast recover " + settings_.vm);
@@ -246,7 +315,9 @@ Result<std::string> Points::revert(const std::string& id, bool discard) {
   const std::string kept = points_.revert->saved;
   points_.revert->phase = Revert::Phase::kApplying;
   if (auto saved = save(); !saved) return std::move(saved).error();
-  if (auto applied = apply_to_all(target, *disks_); !applied) {
+  auto disks = make_disks();
+  if (!disks) return std::move(disks).error();
+  if (auto applied = apply_to_all(target, **disks); !applied) {
     return after_failed_apply(std::move(applied).error());
   }
   points_.current = id;

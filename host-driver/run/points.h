@@ -20,7 +20,7 @@
 #include "qmp/block_graph.h"
 #include "qmp/client.h"
 #include "repository/lock.h"
-#include "snapshot/internal/internal_images.h"
+#include "snapshot/point_images.h"
 
 namespace holdfast::host::run {
 
@@ -65,10 +65,16 @@ class Points {
   // point, whose id is returned, unless it is to be discarded: then none.
   [[nodiscard]] base::Result<std::string> revert(const std::string& id, bool discard);
 
+  // The machine's images rest on nothing, neither on points nor on anything else; all points stay.
+  // The images' paths. kUnsupported for one with snapshots inside, whose content is below it too.
+  [[nodiscard]] base::Result<std::vector<std::string>> flatten();
+
  private:
   Points(const config::Settings& settings, image::QemuImg& images, repository::Lock lock);
 
   [[nodiscard]] base::Result<void> reach(const std::stop_token& stop);
+  // For the points as they are now.
+  [[nodiscard]] base::Result<std::unique_ptr<snapshot::PointImages>> make_disks();
   [[nodiscard]] base::Result<void> check_revert(const point::Point& target);
   [[nodiscard]] base::Result<void> save_present(const point::Point& target);
   [[nodiscard]] base::Error after_failed_apply(base::Error error);
@@ -79,8 +85,9 @@ class Points {
   repository::Lock lock_;
   point::Store store_;
   std::optional<qmp::Client> monitor_;
-  std::optional<snapshot::InternalImages> disks_;
   std::set<std::string> open_images_;
+  // Those on top of the disks; of a machine that is off, those of its newest point.
+  std::set<std::string> top_images_;
   point::Points points_;
   std::vector<std::string> done_;
 };

@@ -13,10 +13,11 @@
 #include "image/qemu_img.h"
 #include "qmp/block_graph.h"
 #include "qmp/client.h"
+#include "snapshot/point_images.h"
 
 namespace holdfast::host::snapshot {
 
-class InternalImages {
+class InternalImages final : public PointImages {
  public:
   // Of a machine that is off. `patience`: how long each step may take.
   InternalImages(image::QemuImg& images, base::Millis patience)
@@ -25,20 +26,15 @@ class InternalImages {
   InternalImages(image::QemuImg& images, base::Millis patience, qmp::Client& monitor,
                  const qmp::BlockGraph& graph);
 
-  // Postcondition: the image has no snapshot of this name; no change, and no image, is no error.
-  // Anything else is said, and may be repeated.
-  [[nodiscard]] base::Result<void> remove(const std::string& path, const std::string& name);
-
-  // These three for images that nobody has open.
-
-  // Can it be reverted to? It has the snapshot, and what would have to go are dirty bitmaps of ours
-  // alone. Changes nothing.
-  [[nodiscard]] base::Result<void> check_apply(const std::string& path, const std::string& name);
-  // What is there now.
-  [[nodiscard]] base::Result<void> create(const std::string& path, const std::string& name);
-  // The image's content is that of the snapshot, which stays. Its dirty bitmaps go, since they tell
-  // nothing of what changes thereby, and QEMU applies nothing while there are any. May be repeated.
-  [[nodiscard]] base::Result<void> apply(const std::string& path, const std::string& name);
+  [[nodiscard]] base::Result<void> remove(const std::string& path,
+                                          const std::string& name) override;
+  // What would have to go are dirty bitmaps of ours alone.
+  [[nodiscard]] base::Result<void> check_apply(const std::string& path,
+                                               const std::string& name) override;
+  [[nodiscard]] base::Result<void> create(const std::string& path,
+                                          const std::string& name) override;
+  // QEMU applies nothing while there are dirty bitmaps.
+  [[nodiscard]] base::Result<void> apply(const std::string& path, const std::string& name) override;
 
  private:
   [[nodiscard]] base::Deadline time() const { return base::Deadline::in(patience_); }

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+#include "point/kept_chain.h"
+
+#include "base/text.h"
+#include "image/point_file.h"
+#include "image/qcow2_header.h"
+
+namespace holdfast::host::point {
+
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+using image::Layer;
+
+namespace {
+
+constexpr std::size_t kDeepest = 32;
+
+std::string in_quotes(const std::string& text) {
+  return "'" + base::printable(text) + "'";
+}
+
+std::string beside(const std::string& file, const std::string& other) {
+  if (other.starts_with('/')) return other;
+  return file.substr(0, file.rfind('/') + 1) + other;
+}
+
+// From `top` on, by the headers, as long as they lead to the points' files of `image`; then `rest`.
+Result<std::vector<Layer>> follow(std::string top, const std::string& image,
+                                  const std::vector<Layer>& rest) {
+  std::vector<Layer> layers;
+  while (layers.size() < kDeepest) {
+    const auto header = image::read_header(top);
+    if (!header) return header.error();
+    layers.push_back({top, "qcow2"});
+    const std::string below =
+        header->backing_file.empty() ? std::string() : beside(top, header->backing_file);
+    if (!below.empty() && image::image_of(below) == image && below != image) {
+      top = below;
+      continue;
+    }
+    if (rest.empty() ? below.empty() : image::is_same_file(below, rest.front().path)) {
+      layers.insert(layers.end(), rest.begin(), rest.end());
+      return layers;
+    }
+    return Error(ErrorCode::kRefused,
+                 "what " + in_quotes(top) +
+                     " stands on is not what it was when the point was taken: " +
+                     (below.empty() ? "nothing" : in_quotes(below)) + ", and it was " +
+                     (rest.empty() ? "nothing" : in_quotes(rest.front().path)));
+  }
+  return Error(ErrorCode::kCorrupt, in_quotes(top) + " stands on too many images");
+}
+
+}  // namespace
+
+std::vector<Layer> without_points(const std::vector<Layer>& chain) {
+  const std::string image = image::image_of(chain.front().path);
+  std::vector<Layer> rest;
+  for (const Layer& layer : chain)
+    if (image::image_of(layer.path) != image) rest.push_back(layer);
+  return rest;
+}
+
+Result<std::vector<Layer>> layers_of(const Point& point, const PointDisk& disk) {
+  if (point.method != kOverlay) return disk.chain;
+  const std::string& image = disk.chain.front().path;
+  return follow(image::point_file(image, point.id), image, without_points(disk.chain));
+}
+
+Result<std::vector<Layer>> present_chain(const Points& points, const PointDisk& disk) {
+  const std::string& image = disk.chain.front().path;
+  // One that was flattened rests on nothing, or on points that do.
+  auto chain = follow(image, image, {});
+  for (const Point& point : points.points) {
+    for (const PointDisk& other : point.disks) {
+      if (chain) return chain;
+      if (other.chain.front().path != image) continue;
+      chain = follow(image, image, without_points(other.chain));
+    }
+  }
+  return chain;
+}
+
+}  // namespace holdfast::host::point
