@@ -106,6 +106,11 @@ Result<int> Run::try_one(const std::string& vm, const std::string& id, notify::T
   if (!repository) return repository.error();
   const auto backup = repository->find(vm, id);
   if (!backup) return backup.error();
+  if (backup->manifest.archive) {
+    return Error(ErrorCode::kUnsupported,
+                 "'" + vm + "/" + backup->manifest.id + "' is a container's, and no machine")
+        .with_hint("without --boot its archive is verified");
+  }
   const auto use = repository::Use::of(*repository, *backup, backup->manifest.disks);
   if (!use && use.error().code() != ErrorCode::kCorrupt) return use.error();
   const auto lock = repository::lock_proof(backup->directory);

@@ -39,6 +39,8 @@ Result<std::optional<Candidate>> candidate_of(const std::string& vm,
   }
   if (listing->backups.empty()) return std::optional<Candidate>();
   const repository::Manifest& latest = listing->backups.back().manifest;
+  // A container has nothing that could be started.
+  if (latest.archive) return std::optional<Candidate>();
   Candidate candidate{{}, latest.begin, vm, latest.id};
   bool waits = true;
   for (const repository::Backup& backup : listing->backups) {
