@@ -209,6 +209,10 @@ Result<void> check_arguments(const Invocation& invocation) {
                                   !invocation.to.empty() || !invocation.disks.empty())) {
     return usage("--into-running is for 'restore' of one container, without --to and --disk");
   }
+  if (invocation.resume &&
+      (invocation.verb != "restore" || !invocation.group.empty() || invocation.into_running)) {
+    return usage("--resume is for 'restore' of one machine");
+  }
   if (invocation.verb == "backup" && !invocation.print_config) return check_backup(invocation);
   const bool scheduled = invocation.boot && invocation.schedule;
   if (invocation.verb == "verify" && (count == 0) != scheduled && !invocation.print_config) {
@@ -228,9 +232,6 @@ Result<void> check_arguments(const Invocation& invocation) {
     return usage("usage: holdfast restore " + std::string(verb->arguments));
   }
   if (of_group && !invocation.disks.empty()) return usage("--disk is for one machine");
-  if (invocation.resume && (invocation.verb != "restore" || of_group || invocation.into_running)) {
-    return usage("--resume is for 'restore' of one machine");
-  }
   if (invocation.resume && !invocation.disks.empty()) {
     return usage("--resume wants all disks, and --disk names some");
   }

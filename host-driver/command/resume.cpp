@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <filesystem>
 #include <optional>
 
 #include "base/file.h"
@@ -44,6 +45,22 @@ Result<void> require_off(const config::Settings& settings,
         .with_hint("shut it off; without --resume its disks are restored all the same");
   }
   return {};
+}
+
+// Where it is spoken to once it is started: else it would stay there, and wait.
+Result<void> require_monitor(const config::Settings& settings,
+                             const definition::StoredCommand& command) {
+  const std::vector<std::string> paths = definition::listened_at(command);
+  const bool there = std::any_of(paths.begin(), paths.end(), [&](const std::string& path) {
+    return path == std::filesystem::path(settings.qmp).lexically_normal();
+  });
+  if (there) return {};
+  return Error(ErrorCode::kConfiguration, settings.qmp.empty()
+                                              ? "'qmp' is not configured for '" + settings.vm + "'"
+                                              : "the backup's command line has no monitor at '" +
+                                                    base::printable(settings.qmp) +
+                                                    "', which is the key 'qmp'")
+      .with_hint("--resume reaches the machine there; without it the disks are restored");
 }
 
 // QEMU ends by itself when it cannot take the memory.
@@ -159,6 +176,7 @@ Result<ResumptionPlan> plan_resumption(const config::Settings& settings,
   }
   auto words = definition::resumed_words(*command, images);
   if (!words) return std::move(words).error();
+  if (auto there = require_monitor(settings, *command); !there) return std::move(there).error();
   if (auto off = require_off(settings, *command); !off) return std::move(off).error();
   return ResumptionPlan{std::move(*command), std::move(*words)};
 }

@@ -339,6 +339,13 @@ class Resumed(CheckpointCase):
         self.machine.stop()
         line = self.failing(self.resume(manifest["id"]))
         self.assertIn("the backup has no memory to be continued from", line)
+        self.machine.start()
+        self.machine.run()
+        manifest = self.back_up()
+        self.machine.stop()
+        line = self.failing(self.resume(manifest["id"], qmp=self.path("other.qmp")), 2)
+        self.assertRegex(line, r"the backup's command line has no monitor at '\S+other.qmp', which is "
+                               r"the key 'qmp'")
         self.assertFalse(os.path.exists(self.path(f"out-{manifest['id']}")))
 
     def test_an_agent_that_does_not_thaw_is_an_error_and_the_machine_runs(self):

@@ -34,6 +34,13 @@ TEST(Invocation, SaysOneSpecificThing) {
     return invocation.error().text();
   };
   EXPECT_EQ(text({}), "a command is missing");
+  EXPECT_EQ(text({"backup", "x", "--resume"}), "--resume is for 'restore' of one machine");
+  EXPECT_EQ(text({"restore", "--group=ID", "--to=/d", "--resume"}),
+            "--resume is for 'restore' of one machine");
+  EXPECT_EQ(text({"restore", "x", "latest", "--to=/d", "--resume", "--disk=vda"}),
+            "--resume wants all disks, and --disk names some");
+  EXPECT_EQ(text({"restore", "x", "latest", "--to=/d", "--resume", "--format=qcow2"}),
+            "--format is not for --resume: the images are as the machine had them");
   EXPECT_EQ(text({"bakcup", "x"}), "unknown command 'bakcup'");
   EXPECT_EQ(text({"backup"}), "usage: holdfast backup VM... | --all | --group=NAME");
   EXPECT_EQ(text({"restore", "x", "latest"}), "restore needs --to DIR, or of a container --into-running");
