@@ -169,7 +169,8 @@ Result<int> verify_boot(const Invocation& invocation, Environment& environment,
     std::vector<std::string> ids(invocation.arguments.begin() + 1, invocation.arguments.end());
     if (ids.empty()) ids.emplace_back("latest");
     auto status = run.run(invocation.arguments.front(), ids);
-    if (status) run.print();
+    // Also what was done before one of them could not be tried.
+    run.print();
     return status;
   }
   auto waiting = find_waiting_backup(invocation);
@@ -183,8 +184,8 @@ Result<int> verify_boot(const Invocation& invocation, Environment& environment,
     return before;
   }
   auto status = run.run(waiting->vm, {waiting->id});
-  if (!status) return status;
   run.print();
+  if (!status) return status;
   return before != 0 ? before : *status;
 }
 

@@ -205,6 +205,25 @@ class Found(BootCase):
         self.guest.proof = b"x" * (2 << 20)
         self.found(manifest, "its Holdfast gave no answer: ")
 
+    def test_a_notification_tells_of_it_and_of_the_first_good_one_after_it(self):
+        manifest = self.back_up()
+        program, told = self.path("tell"), self.path("told")
+        with open(program, "w", encoding="utf-8") as script:
+            script.write(f"#!/bin/sh\ncat >{told}\n")
+        os.chmod(program, 0o755)
+        self.found(manifest, "now the guest has no Holdfast", notify_command=program)
+        with open(told, encoding="utf-8") as file:
+            notice = json.load(file)
+        self.assertEqual((notice["command"], notice["outcome"]), ("verify --boot", "failed"))
+        self.assertRegex(notice["subject"], ": verify --boot FAILED: web1: web1/")
+        self.assertEqual(notice["machines"][0]["detail"]["result"], "failed")
+        # Of the other 'verify' nothing was told, and nothing is remembered.
+        self.assertEqual(os.listdir(os.path.join(self.state, "outcomes")), ["verify+boot-web1"])
+        self.guest.proof = answer(self.record(manifest))
+        self.prove(notify_command=program)
+        with open(told, encoding="utf-8") as file:
+            self.assertIn("verify --boot well again: web1", json.load(file)["subject"])
+
     def test_an_image_that_cannot_be_used(self):
         manifest = self.back_up()
         with open(os.path.join(manifest["directory"], manifest["disks"][0]["file"]), "r+b") as file:
