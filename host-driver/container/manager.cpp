@@ -4,7 +4,7 @@
 #include <linux/magic.h>
 #include <sys/vfs.h>
 
-#include <cctype>
+#include <algorithm>
 #include <filesystem>
 
 #include "base/file.h"
@@ -58,11 +58,12 @@ std::string payload_in(std::string_view text, const std::vector<std::string>& ma
     const std::string path = std::string(line.substr(kVersion2.size())) + "/";
     // It is not in this namespace, and the name not that of anything here.
     if (path.starts_with("/../")) return {};
+    std::size_t end = std::string::npos;
     for (const std::string& mark : marks) {
       const std::size_t found = path.find(mark + "/");
-      if (found != std::string::npos) return path.substr(0, found + mark.size());
+      if (found != std::string::npos) end = std::min(end, found + mark.size());
     }
-    return {};
+    return end == std::string::npos ? std::string() : path.substr(0, end);
   }
   return {};
 }

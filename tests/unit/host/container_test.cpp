@@ -24,6 +24,10 @@ TEST(ContainerCgroup, IsTheFirstPartOfThatName) {
   EXPECT_EQ(container::payload_in("0::/../machine-web.scope/payload\n", marks), "");
   EXPECT_EQ(container::payload_in("9:name=systemd:/machine-web.scope/payload\n", marks), "");
   EXPECT_EQ(container::payload_in("", marks), "");
+  // The outermost, whichever of them it is.
+  EXPECT_EQ(
+      container::payload_in("0::/lxc/web/lxc.payload.web/x\n", {"/lxc.payload.web", "/lxc/web"}),
+      "/lxc/web");
 }
 
 TEST(ContainerMounts, AreThoseThatSomebodyWouldMiss) {
