@@ -97,21 +97,15 @@ void add_kernel(std::vector<std::string>& words, const Kernel& kernel) {
   if (!kernel.parameters.empty()) add(words, {"-append", kernel.parameters});
 }
 
+constexpr const char* kSandbox =
+    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+
 }  // namespace
 
 Result<std::vector<std::string>> qemu_command(const Plan& plan, const Stand& stand) {
-  std::vector<std::string> words{stand.qemu,
-                                 "-no-user-config",
-                                 "-nodefaults",
-                                 "-display",
-                                 "none",
-                                 "-sandbox",
-                                 "on,obsolete=deny,elevateprivileges=deny,spawn=deny,"
-                                 "resourcecontrol=deny",
-                                 "-nic",
-                                 "none",
-                                 "-monitor",
-                                 "none"};
+  std::vector<std::string> words{stand.qemu, "-no-user-config", "-nodefaults"};
+  add(words, {"-display", "none", "-nic", "none", "-monitor", "none"});
+  add(words, {"-sandbox", kSandbox});
   // QEMU keeps what it has translated in memory, and would take up to 1 GiB for it.
   add(words, {"-accel", stand.kvm ? "kvm" : "tcg,thread=multi,tb-size=256"});
   add(words, {"-cpu", stand.kvm && !plan.cpu.empty() ? plan.cpu : "max"});

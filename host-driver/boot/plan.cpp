@@ -175,7 +175,7 @@ void plan_kernel(const Json& definition, const Words& words, Plan& plan) {
     return values.empty() ? std::string() : values.back();
   };
   const std::string directory = text_of(definition, "working_directory");
-  const auto whole = [&](std::string path) {
+  const auto whole = [&](const std::string& path) {
     return path.empty() || path.starts_with('/') ? path : directory + "/" + path;
   };
   Kernel kernel{whole(last("-kernel")), whole(last("-initrd")), last("-append")};

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <tuple>
 
 #include "base/text.h"
 #include "repository/proof.h"
@@ -24,7 +25,9 @@ struct Candidate {
   std::string vm;
   std::string id;
 
-  auto operator<=>(const Candidate&) const = default;
+  [[nodiscard]] bool before(const Candidate& other) const {
+    return std::tie(last, begin, vm, id) < std::tie(other.last, other.begin, other.vm, other.id);
+  }
 };
 
 // Nothing: none of its backups waits.
@@ -69,7 +72,7 @@ Result<WaitingBackup> find_waiting_backup(const Invocation& invocation) {
         settings ? candidate_of(vm, *settings) : Result<std::optional<Candidate>>(settings.error());
     if (!candidate) {
       waiting.problems.push_back(base::wrap(std::move(candidate).error(), vm));
-    } else if (*candidate && (!first || **candidate < *first)) {
+    } else if (*candidate && (!first || (*candidate)->before(*first))) {
       first = std::move(*candidate);
     }
   }

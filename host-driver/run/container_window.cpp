@@ -58,9 +58,13 @@ void ContainerRun::take(WindowOutcome& outcome) {
 void ContainerRun::end_window(WindowOutcome& outcome, bool agent) {
   const auto begin = now();
   auto thawed = container::Freezer(found_.cgroup).thaw(Deadline::in(settings_.thaw_timeout));
-  if (thawed) outcome.thaw_count = outcome.freeze_count;
-  if (!thawed) outcome.thaw_error = std::move(thawed).error();
-  if (thawed && agent) {
+  const bool goes_on = thawed.has_value();
+  if (goes_on) {
+    outcome.thaw_count = outcome.freeze_count;
+  } else {
+    outcome.thaw_error = std::move(thawed).error();
+  }
+  if (goes_on && agent) {
     auto answer = agent_.thaw(Deadline::in(settings_.thaw_timeout));
     if (!answer) {
       outcome.thaw_error = std::move(answer).error();

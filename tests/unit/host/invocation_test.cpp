@@ -43,7 +43,8 @@ TEST(Invocation, SaysOneSpecificThing) {
             "--format is not for --resume: the images are as the machine had them");
   EXPECT_EQ(text({"bakcup", "x"}), "unknown command 'bakcup'");
   EXPECT_EQ(text({"backup"}), "usage: holdfast backup VM... | --all | --group=NAME");
-  EXPECT_EQ(text({"restore", "x", "latest"}), "restore needs --to DIR, or of a container --into-running");
+  EXPECT_EQ(text({"restore", "x", "latest"}),
+            "restore needs --to DIR, or of a container --into-running");
   EXPECT_EQ(text({"restore", "x"}), "usage: holdfast restore VM ID --to DIR|--group=ID --to DIR");
   EXPECT_EQ(text({"restore", "x", "latest", "--group=y", "--to=/d"}),
             "usage: holdfast restore VM ID --to DIR|--group=ID --to DIR");
