@@ -6,9 +6,9 @@ import json
 import os
 import random
 import subprocess
-import unittest
 
 from host_case import VM, Killer
+from lab import testing
 from support.qemu_machine import MIB, halting_bios, pattern_at
 from support.qmp_proxy import Cut
 from support.waiting import until
@@ -498,4 +498,4 @@ class Interrupted(KeepCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    testing.main()
