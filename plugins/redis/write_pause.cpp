@@ -14,7 +14,6 @@ using base::Millis;
 using base::Result;
 
 constexpr Millis kLookInterval{2};
-constexpr Millis kAbandonTime{90};
 // How long a command that executes nothing may stay without an answer before it counts as paused.
 constexpr Millis kAnnounceTime{1000};
 
@@ -182,7 +181,7 @@ Result<void> WritePause::end(const Patience& patience) {
 }
 
 void WritePause::abandon() {
-  (void)end({.deadline = Deadline::in(kAbandonTime), .deaf = true});
+  (void)end({.deadline = Deadline::in(abandon_time_), .deaf = true});
   close();
 }
 

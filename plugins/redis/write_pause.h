@@ -25,8 +25,14 @@ namespace holdfast::redis {
 
 class WritePause {
  public:
-  explicit WritePause(std::string note_path)
-      : control_(waker_), witness_(waker_), note_(std::move(note_path)) {}
+  // How long abandon() may take.
+  static constexpr base::Millis kAbandonTime{90};
+
+  explicit WritePause(std::string note_path, base::Millis abandon_time = kAbandonTime)
+      : control_(waker_),
+        witness_(waker_),
+        note_(std::move(note_path)),
+        abandon_time_(abandon_time) {}
 
   [[nodiscard]] RedisSession& control() { return control_; }
   [[nodiscard]] const RedisSession& witness() const { return witness_; }
@@ -51,7 +57,7 @@ class WritePause {
   // Ends it, if it is still ours: by the control session if that answers, else by a new one. On
   // kTimedOut the command has been sent, and a server that goes on will find it.
   [[nodiscard]] base::Result<void> end(const Patience& patience);
-  // end() within 90 ms, interrupted or not, and both sessions closed.
+  // end() within the abandon time, interrupted or not, and both sessions closed.
   void abandon();
 
   // Makes what is going on return. Ends no pause: end() or abandon() does, which come after it.
@@ -73,6 +79,7 @@ class WritePause {
   RedisSession control_;
   RedisSession witness_;
   PauseNote note_;
+  base::Millis abandon_time_;
   bool begun_ = false;
 };
 

@@ -61,8 +61,9 @@ std::string info(const std::string& lines) {
               "rdb_changes_since_last_save:3\r\nrdb_last_save_time:1700000000\r\n");
 }
 
-ScriptedServer::ScriptedServer(std::vector<Entry> script)
-    : script_(std::move(script)), ended_(::eventfd(0, EFD_CLOEXEC)) {
+ScriptedServer::ScriptedServer(std::vector<Entry> script) : ended_(::eventfd(0, EFD_CLOEXEC)) {
+  for (Entry& entry : script)
+    (entry.aside ? asides_ : script_).push_back(std::move(entry));
   auto listener = base::listen_unix(path_, 0600);
   if (!listener) throw std::runtime_error(listener.error().text());
   listener_ = std::move(*listener);
@@ -120,6 +121,11 @@ bool ScriptedServer::serve(Client& client) {
 
 void ScriptedServer::answer(Client& client, const std::string& command) {
   if (next_ == script_.size() || script_.at(next_).command != command) {
+    for (const Entry& entry : asides_) {
+      if (entry.command != command) continue;
+      (void)!::send(client.fd.get(), entry.reply.data(), entry.reply.size(), MSG_NOSIGNAL);
+      return;
+    }
     if (problem_.empty()) {
       problem_ = "'" + command + "' came, and not '" +
                  (next_ == script_.size() ? "the end" : script_.at(next_).command) + "'";

@@ -20,6 +20,9 @@ struct Entry {
   std::string command;  // its words, with blanks between them
   std::string reply;    // nothing: the client is left waiting
   bool hangs_up = false;
+  // Answered wherever it comes and is not what the script has next, even if it never comes: what a
+  // client asks as often as it has to wait, which a busy machine decides.
+  bool aside = false;
 };
 
 class ScriptedServer {
@@ -47,6 +50,7 @@ class ScriptedServer {
   support::TemporaryDirectory directory_;
   std::string path_ = directory_.file("sock");
   std::vector<Entry> script_;
+  std::vector<Entry> asides_;
   std::size_t next_ = 0;
   std::string problem_;
   base::UniqueFd listener_;
