@@ -90,6 +90,11 @@ Result<void> write_file(const std::string& path, std::string_view content, mode_
   return {};
 }
 
+Result<void> remove_file(const std::string& path) {
+  if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
+  return errno_error(errno, "unable to remove " + in_quotes(path));
+}
+
 void discard_unfinished(const std::string& path) {
   const std::string name = std::filesystem::path(path).filename().string();
   std::error_code ignored;

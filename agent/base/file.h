@@ -29,6 +29,9 @@ enum class Durable { kNo, kYes };
 // All of it to an open file, whatever write(2) takes at once; `path` is for the error.
 [[nodiscard]] Result<void> write_all(int fd, std::string_view content, const std::string& path);
 
+// No error if there is none.
+[[nodiscard]] Result<void> remove_file(const std::string& path);
+
 // Removes the temporary files of write_file() calls for `path` that were killed, and tries no more
 // than that. Only for who keeps others from writing it meanwhile.
 void discard_unfinished(const std::string& path);

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "point/store.h"
 
-#include <unistd.h>
-
-#include <cerrno>
-
 #include "base/file.h"
 #include "base/text.h"
 #include "repository/paths.h"
@@ -42,8 +38,7 @@ Result<Points> Store::load() const {
 
 Result<void> Store::save(const Points& points) const {
   if (points.points.empty() && !points.revert && points.images.empty()) {
-    if (::unlink(path_.c_str()) == 0 || errno == ENOENT) return {};
-    return base::errno_error(errno, "unable to remove '" + base::printable(path_) + "'");
+    return base::remove_file(path_);
   }
   if (auto made = repository::ensure_directory(directory_); !made) return made;
   return base::write_file(path_, base::to_document(to_json(points)), 0600, base::Durable::kYes);

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "snapshot/journal.h"
 
-#include <unistd.h>
-
-#include <cerrno>
-
 #include "base/file.h"
 #include "base/text.h"
 
@@ -139,10 +135,7 @@ Result<void> JournalFile::save(const Journal& journal) const {
 }
 
 Result<void> JournalFile::remove() const {
-  if (::unlink(path_.c_str()) != 0 && errno != ENOENT) {
-    return base::errno_error(errno, "unable to remove '" + base::printable(path_) + "'");
-  }
-  return {};
+  return base::remove_file(path_);
 }
 
 }  // namespace holdfast::host::snapshot

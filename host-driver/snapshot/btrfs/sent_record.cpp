@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "snapshot/btrfs/sent_record.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 
 #include "base/file.h"
 #include "base/json_codec.h"
@@ -116,8 +113,7 @@ Result<void> SentFile::save(const SentRecord& record) const {
   if (!record.empty()) {
     return base::write_file(path_, to_document(record), 0600, base::Durable::kYes);
   }
-  if (::unlink(path_.c_str()) == 0 || errno == ENOENT) return {};
-  return base::errno_error(errno, "unable to remove " + base::in_quotes(path_));
+  return base::remove_file(path_);
 }
 
 }  // namespace holdfast::host::snapshot

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "snapshot/checkpoint/memory_note.h"
 
-#include <unistd.h>
-
-#include <cerrno>
-
 #include "base/file.h"
 #include "base/text.h"
 
@@ -93,10 +89,7 @@ Result<void> MemoryNoteFile::save(const MemoryNote& note) const {
 }
 
 Result<void> MemoryNoteFile::remove() const {
-  if (::unlink(path_.c_str()) != 0 && errno != ENOENT) {
-    return base::errno_error(errno, "unable to remove '" + base::printable(path_) + "'");
-  }
-  return {};
+  return base::remove_file(path_);
 }
 
 }  // namespace holdfast::host::snapshot

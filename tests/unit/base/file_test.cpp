@@ -27,6 +27,17 @@ TEST_F(File, ComesBackAsItWasWritten) {
   EXPECT_EQ(status.st_mode & 07777U, 0640U);
 }
 
+TEST_F(File, IsRemovedWhetherOrNotItIsThere) {
+  ASSERT_TRUE(write_file(path_, "x", 0600, Durable::kNo));
+  EXPECT_TRUE(remove_file(path_));
+  EXPECT_NE(::access(path_.c_str(), F_OK), 0);
+  EXPECT_TRUE(remove_file(path_));
+  ASSERT_EQ(::mkdir(path_.c_str(), 0700), 0);
+  const auto refused = remove_file(path_);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().text().find("unable to remove '" + path_ + "'"), std::string::npos);
+}
+
 TEST_F(File, ReplacesTheOldOneAndLeavesNoTemporaryFile) {
   ASSERT_TRUE(write_file(path_, "old", 0600, Durable::kNo));
   ASSERT_TRUE(write_file(path_, "new", 0600, Durable::kNo));
