@@ -14,6 +14,7 @@
 #include "run/container_state.h"
 #include "run/evidence_json.h"
 #include "run/state.h"
+#include "snapshot/btrfs/subvolume.h"
 
 namespace holdfast::host::run {
 
@@ -195,7 +196,7 @@ Result<void> ContainerRun::settle() {
   if (!to_settle_) return {};
   observer_.step("settle");
   auto removed =
-      container::remove_snapshot(root_->path(), processes_, Deadline::in(settings_.settle_timeout));
+      snapshot::delete_subvolume(processes_, root_->path(), Deadline::in(settings_.settle_timeout));
   if (!removed) return base::wrap(std::move(removed).error(), "unable to remove the snapshot");
   if (auto gone = journal_file_.remove(); !gone) return gone;
   to_settle_ = false;

@@ -59,7 +59,6 @@ class ContainerRun {
   void end_window(WindowOutcome& outcome, bool agent);
   void take(WindowOutcome& outcome);
   void read_record();
-  [[nodiscard]] bool look_at_record();
   [[nodiscard]] base::Result<void> judge();
   // container_run.cpp
   [[nodiscard]] base::Result<void> archive();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The instant of a container, and what was shown of it.
-#include "base/look_until.h"
+#include "run/await_record.h"
 #include "run/container_run.h"
 #include "run/container_state.h"
 
@@ -18,9 +18,6 @@ namespace {
 
 // What the scheduler may take on a busy host, beyond all bounds inside.
 constexpr Millis kMargin{2000};
-// The daemon completes its record after it has answered.
-constexpr Millis kRecordCompletes{3000};
-constexpr Millis kLookAgain{100};
 // A container is one unit of freezing, as its filesystems are in a machine.
 constexpr std::int64_t kOne = 1;
 
@@ -144,27 +141,12 @@ Result<void> ContainerRun::take_instant() {
   return {};
 }
 
-bool ContainerRun::look_at_record() {
-  const auto text = agent_.read(settings_.guest_record, kRecordLimit,
-                                Deadline::in(settings_.agent_timeout), stop_);
-  if (!text) {
-    evidence_.record_problem = text.error().text();
-    return true;
-  }
-  auto record = parse_guest_record(*text);
-  if (!record) {
-    evidence_.record_problem = record.error().text();
-    return true;
-  }
-  const bool unfinished = record->state != "done" && is_of_this_window(evidence_.before, *record);
-  evidence_.record = std::move(*record);
-  return !unfinished;
-}
-
 void ContainerRun::read_record() {
   if (!has_agent_) return;
-  (void)base::look_until(Deadline::in(kRecordCompletes), kLookAgain,
-                         [this] { return look_at_record() || stop_.stop_requested(); });
+  await_record(evidence_, stop_, [this] {
+    return agent_.read(settings_.guest_record, kRecordLimit, Deadline::in(settings_.agent_timeout),
+                       stop_);
+  });
 }
 
 Result<void> ContainerRun::judge() {

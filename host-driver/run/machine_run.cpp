@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "run/machine_run.h"
 
-#include "base/look_until.h"
 #include "qga/fsfreeze.h"
+#include "run/await_record.h"
 #include "run/channel.h"
 #include "run/points.h"
 #include "run/state.h"
@@ -20,9 +20,6 @@ using repository::Level;
 
 namespace {
 
-// The daemon completes its record after it has answered the thaw hook.
-constexpr Millis kRecordCompletes{3000};
-constexpr Millis kLookAgain{100};
 // For the answer that lets the machine go on, on a busy host.
 constexpr Millis kStoppedMargin{20000};
 
@@ -225,27 +222,11 @@ Result<void> MachineRun::read_record() {
     evidence_.record_problem = "the agent is of no use";
     return {};
   }
-  // Nothing tells the host that a file in the guest has changed.
-  (void)base::look_until(Deadline::in(kRecordCompletes), kLookAgain,
-                         [this] { return look_at_record() || stop_.stop_requested(); });
+  await_record(evidence_, stop_, [this] {
+    return agent_->read_file(settings_.guest_record, kRecordLimit, agent_time(), stop_);
+  });
   if (stop_.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
   return {};
-}
-
-bool MachineRun::look_at_record() {
-  const auto text = agent_->read_file(settings_.guest_record, kRecordLimit, agent_time(), stop_);
-  if (!text) {
-    evidence_.record_problem = text.error().text();
-    return true;
-  }
-  auto record = parse_guest_record(*text);
-  if (!record) {
-    evidence_.record_problem = record.error().text();
-    return true;
-  }
-  const bool unfinished = record->state != "done" && is_of_this_window(evidence_.before, *record);
-  evidence_.record = std::move(*record);
-  return !unfinished;
 }
 
 Result<void> MachineRun::judge() {

@@ -81,8 +81,6 @@ class MachineRun {
                                                          WindowOutcome before);
   [[nodiscard]] base::Result<void> reach_agent(bool left_by_us);
   [[nodiscard]] base::Error unanswered(base::Error error);
-  // Is there no more to come?
-  [[nodiscard]] bool look_at_record();
 
   const config::Settings& settings_;
   Observer& observer_;
