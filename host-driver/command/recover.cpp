@@ -12,6 +12,7 @@
 #include "run/channel.h"
 #include "run/points.h"
 #include "run/state.h"
+#include "run/strategy_context.h"
 #include "snapshot/checkpoint/release.h"
 #include "snapshot/standstill.h"
 
@@ -76,19 +77,9 @@ Result<std::vector<std::string>> recover_one(const config::Settings& settings,
     if (!finished || !finished->empty()) return finished;
   }
   if (!monitor) return std::move(monitor).error();
-  auto recovered = run::recover_leftovers(settings,
-                                          {.monitor = *monitor,
-                                           .images = images,
-                                           .journal = journal,
-                                           .vm = settings.vm,
-                                           .run = "recover",
-                                           .overlay_directory = settings.overlay_directory,
-                                           .overlay_reserve = settings.overlay_reserve,
-                                           .tag = {},
-                                           .backup_id = {},
-                                           .sent_record = run::sent_path(settings),
-                                           .receive_directory = run::receive_directory(settings)},
-                                          Deadline::in(settings.settle_timeout), environment.stop);
+  auto recovered = run::recover_leftovers(
+      settings, run::strategy_context(settings, *monitor, images, journal, "recover"),
+      Deadline::in(settings.settle_timeout), environment.stop);
   if (!recovered) return recovered;
   done.insert(done.end(), recovered->begin(), recovered->end());
   const auto finished = run::finish_points(settings, images, &*monitor);

@@ -5,7 +5,7 @@
 #include "doctor/doctor.h"
 #include "image/qemu_img.h"
 #include "point/points.h"
-#include "run/state.h"
+#include "run/strategy_context.h"
 #include "snapshot/checkpoint/checkpoint_strategy.h"
 #include "snapshot/checkpoint/migration.h"
 #include "snapshot/keep/keep_instant.h"
@@ -47,19 +47,8 @@ void look_at_method(const Patient& patient, qmp::Client& monitor, Findings& find
   if (!asks_itself(settings.method) || !patient.disks || patient.disks->disks.empty()) return;
   image::QemuImg images(patient.processes, settings.qemu_img);
   snapshot::JournalFile unused("");
-  auto strategy = snapshot::make_strategy(settings.method,
-                                          {.monitor = monitor,
-                                           .images = images,
-                                           .journal = unused,
-                                           .vm = settings.vm,
-                                           .run = "doctor",
-                                           .overlay_directory = {},
-                                           .overlay_reserve = settings.overlay_reserve,
-                                           .tag = {},
-                                           .backup_id = {},
-                                           .sent_record = run::sent_path(settings),
-                                           .receive_directory = run::receive_directory(settings),
-                                           .memory = settings.memory});
+  auto strategy = snapshot::make_strategy(
+      settings.method, run::strategy_context(settings, monitor, images, unused, "doctor"));
   if (!strategy) {
     findings.push_back(problem(kArea, "method", strategy.error(), "see METHODS in holdfast(1)"));
     return;

@@ -9,6 +9,7 @@
 #include "run/evidence_json.h"
 #include "run/point_images.h"
 #include "run/points.h"
+#include "run/strategy_context.h"
 #include "snapshot/internal/internal_instant.h"
 #include "snapshot/keep/keep_instant.h"
 
@@ -67,15 +68,8 @@ Result<void> PointRun::make_ready() {
   if (auto connected = machine_.connect(); !connected) return connected;
   const auto id = repository::make_backup_id(std::chrono::system_clock::now());
   if (!id) return id.error();
-  auto recovered = machine_.recover({.monitor = machine_.monitor(),
-                                     .images = images_,
-                                     .journal = machine_.journal(),
-                                     .vm = settings_.vm,
-                                     .run = id->substr(id->size() - 8),
-                                     .overlay_directory = settings_.overlay_directory,
-                                     .overlay_reserve = settings_.overlay_reserve,
-                                     .tag = {},
-                                     .backup_id = {}});
+  auto recovered = machine_.recover(strategy_context(
+      settings_, machine_.monitor(), images_, machine_.journal(), id->substr(id->size() - 8)));
   if (!recovered) return recovered;
   if (auto looked = machine_.look_at_disks(); !looked) return looked;
   return add_point(*id);

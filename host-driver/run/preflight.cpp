@@ -8,6 +8,7 @@
 #include "run/channel.h"
 #include "run/place.h"
 #include "run/state.h"
+#include "run/strategy_context.h"
 #include "snapshot/room.h"
 
 namespace holdfast::host::run {
@@ -42,20 +43,10 @@ Result<void> BackupRun::prepare(const std::string& id) {
 
   const std::string tag = settings_.incremental ? repository_->tag() : std::string();
   images_.limit_rate(settings_.rate_limit);
-  const snapshot::StrategyContext context{.monitor = machine_.monitor(),
-                                          .images = images_,
-                                          .journal = machine_.journal(),
-                                          .vm = settings_.vm,
-                                          .run = id.substr(id.size() - 8),
-                                          .overlay_directory = settings_.overlay_directory,
-                                          .overlay_reserve = settings_.overlay_reserve,
-                                          .tag = tag,
-                                          .backup_id = id,
-                                          .sent_record = sent_path(settings_),
-                                          .receive_directory = receive_directory(settings_),
-                                          .rate_limit = settings_.rate_limit,
-                                          .memory = settings_.memory,
-                                          .memory_timeout = settings_.memory_timeout};
+  snapshot::StrategyContext context = strategy_context(
+      settings_, machine_.monitor(), images_, machine_.journal(), id.substr(id.size() - 8));
+  context.tag = tag;
+  context.backup_id = id;
   auto strategy = make_strategy(settings_, settings_.method, context);
   if (!strategy) return std::move(strategy).error();
 

@@ -149,6 +149,22 @@ class Send(SendCase):
                     self.assert_holds_expected(self.back_up()["id"])
                     self.assert_one_kept()
 
+    def test_whoever_clears_up_leaves_what_the_next_one_is_sent_on(self):
+        for clear_up in (("recover", VM), ("snapshot", "create", VM)):
+            with self.subTest(by=clear_up[0]):
+                self.write_all(1)
+                self.back_up()
+                self.write_all(2)
+                self.in_place_of("btrfs", 'if [ "$2" = delete ]; then kill -9 $PPID; exit 1; fi')
+                process = self.start_host("backup", VM)
+                self.assertEqual(process.wait(60), -signal.SIGKILL)
+                self.in_place_of("btrfs")
+                done = self.run_host(*clear_up)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                _, on_parent, _ = self.sent_with()
+                self.assertTrue(on_parent)
+                self.assert_one_kept()
+
     def test_switched_off_nothing_is_kept(self):
         for settings in ({"btrfs_send": "no"}, {"method": "overlay"}):
             with self.subTest(**settings):
