@@ -7,8 +7,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <optional>
-#include <thread>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -48,11 +49,10 @@ class Sink {
     const auto due = begin_ + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
                                   std::chrono::duration<double>(static_cast<double>(bytes_) /
                                                                 static_cast<double>(rate_limit_)));
-    // In pieces, so that it can be stopped; the pipe makes tar wait meanwhile.
-    while (!stop.stop_requested() && std::chrono::steady_clock::now() < due) {
-      std::this_thread::sleep_until(
-          std::min(due, std::chrono::steady_clock::now() + std::chrono::milliseconds(50)));
-    }
+    // The pipe makes tar wait meanwhile.
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    (void)std::condition_variable_any().wait_until(lock, stop, due, [] { return false; });
   }
 
   [[nodiscard]] const std::optional<Error>& problem() const { return problem_; }
