@@ -30,22 +30,18 @@ constexpr std::string_view kKernelMagic = "HdrS";
 constexpr std::size_t kHead = 1024;
 constexpr const char* kPackaged = "/usr/share/";
 
-std::string in_quotes(const std::string& path) {
-  return "'" + base::printable(path) + "'";
-}
-
 // The first bytes of a regular file.
 Result<std::string> head_of(const std::string& path) {
   const base::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.valid()) return base::errno_error(errno, "unable to open " + in_quotes(path));
+  if (!fd.valid()) return base::errno_error(errno, "unable to open " + base::in_quotes(path));
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
-    return Error(ErrorCode::kRefused, in_quotes(path) + " is not a regular file");
+    return Error(ErrorCode::kRefused, base::in_quotes(path) + " is not a regular file");
   }
   std::string head(kHead, '\0');
   const ssize_t count =
       base::uninterrupted([&] { return ::pread(fd.get(), head.data(), head.size(), 0); });
-  if (count < 0) return base::errno_error(errno, "unable to read " + in_quotes(path));
+  if (count < 0) return base::errno_error(errno, "unable to read " + base::in_quotes(path));
   head.resize(static_cast<std::size_t>(count));
   return head;
 }
@@ -75,13 +71,13 @@ Result<void> check_kernel(const Kernel& kernel) {
   const auto head = head_of(kernel.path);
   if (!head) return base::wrap(head.error(), "unable to use the machine's kernel");
   if (!is_kernel(*head)) {
-    return Error(ErrorCode::kRefused, in_quotes(kernel.path) + " is not a kernel");
+    return Error(ErrorCode::kRefused, base::in_quotes(kernel.path) + " is not a kernel");
   }
   if (kernel.initrd.empty()) return {};
   const auto initrd = head_of(kernel.initrd);
   if (!initrd) return base::wrap(initrd.error(), "unable to use the machine's initrd");
   if (!is_initrd(*initrd)) {
-    return Error(ErrorCode::kRefused, in_quotes(kernel.initrd) + " is not an initrd");
+    return Error(ErrorCode::kRefused, base::in_quotes(kernel.initrd) + " is not an initrd");
   }
   return {};
 }
@@ -93,7 +89,7 @@ Result<void> check_firmware(Firmware& firmware, Plan& plan, const std::stop_toke
                          std::filesystem::file_size(real, problem) == firmware.bytes;
   if (problem || !same_size) {
     return Error(ErrorCode::kNotFound, "unable to use the machine's firmware " +
-                                           in_quotes(firmware.path) +
+                                           base::in_quotes(firmware.path) +
                                            ": it is not there as it was");
   }
   const auto digest = image::digest_file(real, stop, {});
@@ -105,9 +101,9 @@ Result<void> check_firmware(Firmware& firmware, Plan& plan, const std::stop_toke
                         (status.st_mode & S_IROTH) != 0;
   if (!packaged) {
     return Error(ErrorCode::kRefused,
-                 "the firmware " + in_quotes(firmware.path) + " is not what the machine had");
+                 "the firmware " + base::in_quotes(firmware.path) + " is not what the machine had");
   }
-  plan.notes.push_back("its firmware " + in_quotes(firmware.path) +
+  plan.notes.push_back("its firmware " + base::in_quotes(firmware.path) +
                        " is newer or older than the machine's was");
   return {};
 }

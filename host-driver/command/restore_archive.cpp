@@ -15,7 +15,6 @@
 #include "command/partial_file.h"
 #include "command/watcher.h"
 #include "container/archive.h"
-#include "container/root_snapshot.h"
 #include "repository/paths.h"
 #include "run/running_restore.h"
 #include "snapshot/btrfs/subvolume.h"
@@ -32,16 +31,12 @@ using base::Result;
 
 namespace {
 
-std::string parent_of(const std::string& path) {
-  return path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
-}
-
 // A new directory for a tree, which goes again unless it is kept.
 class FreshTree {
  public:
   static Result<FreshTree> make(const std::string& path, ProcessRunner& processes,
                                 Deadline deadline) {
-    if (snapshot::is_on_btrfs(parent_of(path)) && snapshot::may_administer()) {
+    if (snapshot::is_on_btrfs(base::directory_of(path)) && snapshot::may_administer()) {
       const auto outcome =
           processes.run({.argv = {"btrfs", "subvolume", "create", path}, .deadline = deadline});
       if (!outcome.succeeded()) return outcome.as_error("btrfs");
@@ -58,7 +53,7 @@ class FreshTree {
   ~FreshTree() {
     if (path_.empty()) return;
     if (snapshot::is_subvolume(path_)) {
-      (void)container::remove_snapshot(path_, processes_, Deadline::in(std::chrono::minutes(5)));
+      (void)snapshot::delete_subvolume(processes_, path_, Deadline::in(std::chrono::minutes(5)));
       return;
     }
     std::error_code ignored;
@@ -74,7 +69,7 @@ class FreshTree {
       return base::errno_error(errno, "unable to make '" + base::printable(target) + "'");
     }
     path_.clear();
-    return repository::flush_directory(parent_of(target));
+    return repository::flush_directory(base::directory_of(target));
   }
 
  private:
@@ -99,7 +94,7 @@ Result<Json> restore_archive(const ChosenBackup& chosen, const Invocation& invoc
   const auto sound = check.check_archive(
       backup, [&](double percent) { bar.update(vm + ": verifying the archive", percent); });
   if (!sound) return sound.error();
-  auto above = FreshFiles::in(parent_of(target));
+  auto above = FreshFiles::in(base::directory_of(target));
   if (!above) return std::move(above).error();
   const Deadline deadline = Deadline::in(chosen.settings.copy_timeout);
   auto tree = FreshTree::make(PartialFile::path_of(target), environment.processes, deadline);

@@ -46,7 +46,7 @@ Result<RootSnapshot> RootSnapshot::of(const std::string& root, const std::string
   if (!version) return std::move(version).error().with_hint("install the package btrfs-progs");
   const std::string source = snapshot::subvolume_above(root);
   if (source.empty()) return unsupported(root, "the top of its subvolume is not to be seen");
-  const std::string beside = root.substr(0, std::max<std::size_t>(root.rfind('/'), 1));
+  const std::string beside = base::directory_of(root);
   const auto same = snapshot::same_filesystem(source, beside);
   if (!same) return same.error();
   if (!*same) {
@@ -72,15 +72,6 @@ void RootSnapshot::flush_early(Deadline deadline, const std::stop_token& stop) c
 Result<void> RootSnapshot::take(Deadline deadline) const {
   const auto made = run(*processes_, snapshot::snapshot_command(source_, path_), deadline);
   if (!made) return made.error();
-  return {};
-}
-
-Result<void> remove_snapshot(const std::string& path, ProcessRunner& processes, Deadline deadline) {
-  const auto there = snapshot::check_delete(path);
-  if (!there) return there.error();
-  if (!*there) return {};
-  const auto deleted = run(processes, snapshot::delete_command(path), deadline);
-  if (!deleted) return deleted.error();
   return {};
 }
 

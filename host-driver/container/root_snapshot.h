@@ -53,9 +53,4 @@ class RootSnapshot {
   std::string inside_;
 };
 
-// Whether or not it is there; refuses what is no subvolume.
-[[nodiscard]] base::Result<void> remove_snapshot(const std::string& path,
-                                                 base::ProcessRunner& processes,
-                                                 base::Deadline deadline);
-
 }  // namespace holdfast::host::container

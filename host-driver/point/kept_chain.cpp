@@ -16,10 +16,6 @@ namespace {
 
 constexpr std::size_t kDeepest = 32;
 
-std::string in_quotes(const std::string& text) {
-  return "'" + base::printable(text) + "'";
-}
-
 std::string beside(const std::string& file, const std::string& other) {
   if (other.starts_with('/')) return other;
   return file.substr(0, file.rfind('/') + 1) + other;
@@ -44,12 +40,12 @@ Result<std::vector<Layer>> follow(std::string top, const std::string& image,
       return layers;
     }
     return Error(ErrorCode::kRefused,
-                 "what " + in_quotes(top) +
+                 "what " + base::in_quotes(top) +
                      " stands on is not what it was when the point was taken: " +
-                     (below.empty() ? "nothing" : in_quotes(below)) + ", and it was " +
-                     (rest.empty() ? "nothing" : in_quotes(rest.front().path)));
+                     (below.empty() ? "nothing" : base::in_quotes(below)) + ", and it was " +
+                     (rest.empty() ? "nothing" : base::in_quotes(rest.front().path)));
   }
-  return Error(ErrorCode::kCorrupt, in_quotes(top) + " stands on too many images");
+  return Error(ErrorCode::kCorrupt, base::in_quotes(top) + " stands on too many images");
 }
 
 }  // namespace

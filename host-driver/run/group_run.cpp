@@ -150,6 +150,7 @@ bool GroupRun::take() {
       [&](std::size_t i) { return runs_[i]->take_together(meeting); }, [&] { meeting.break_up(); });
   together_ = meeting.together();
   if (taken && meeting.timed_out()) {
+    // uncovered(4): of a host that keeps a thread from running; Meeting itself is tested
     outcome_.error = Error(ErrorCode::kTimedOut, "the machines did not come together within " +
                                                      base::format_duration(patience_) +
                                                      ": one of them was too slow to freeze");

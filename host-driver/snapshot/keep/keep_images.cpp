@@ -22,17 +22,13 @@ using image::top_file;
 
 namespace {
 
-std::string in_quotes(const std::string& text) {
-  return "'" + base::printable(text) + "'";
-}
-
 bool is_there(const std::string& path) {
   return ::access(path.c_str(), F_OK) == 0;
 }
 
 Error about(const std::string& doing, const std::string& path, Error cause) {
   const ErrorCode code = cause.code();
-  return Error(code, "unable to " + doing + " " + in_quotes(path))
+  return Error(code, "unable to " + doing + " " + base::in_quotes(path))
       .with_hint("does a program have it open, the machine perhaps, by another monitor socket?")
       .caused_by(std::move(cause));
 }
@@ -96,7 +92,7 @@ Result<void> KeepImages::settle_top(const KeptFiles& files, const std::string& i
   }
   if (images_.is_untouched(top, time()).value_or(false)) return drop_file(top);
   if (chain->empty()) return files.give_name(top, path);
-  return Error(ErrorCode::kRefused, "the overlay " + in_quotes(top) +
+  return Error(ErrorCode::kRefused, "the overlay " + base::in_quotes(top) +
                                         " of an interrupted command is not attached any more")
       .with_hint(
           "the machine was started again without it, and it holds what the guest wrote last: "
@@ -147,21 +143,21 @@ Result<void> KeepImages::merge_live(const KeptFiles& files, const KeptFile& lowe
       auto committed = nodes_->commit_top(chain, lower.path, standstill_,
                                           [&] { return rename_to(files, lower.path); });
       return committed ? committed
-                       : base::wrap(std::move(committed).error(), in_quotes(lower.path));
+                       : base::wrap(std::move(committed).error(), base::in_quotes(lower.path));
     }
     auto streamed = nodes_->stream(chain, lower);
-    if (!streamed) return base::wrap(std::move(streamed).error(), in_quotes(lower.path));
+    if (!streamed) return base::wrap(std::move(streamed).error(), base::in_quotes(lower.path));
     return repository::flush_file(upper.path);
   }
   if (shrunk) {
     return Error(ErrorCode::kUnsupported,
-                 "the disk in " + in_quotes(upper.path) + " is smaller than it was before")
+                 "the disk in " + base::in_quotes(upper.path) + " is smaller than it was before")
         .with_hint("remove the point with the machine off");
   }
   // QEMU may have done its part already.
   if (chain.has(upper.path)) {
     auto committed = nodes_->commit(chain, upper.path, lower.path);
-    if (!committed) return base::wrap(std::move(committed).error(), in_quotes(lower.path));
+    if (!committed) return base::wrap(std::move(committed).error(), base::in_quotes(lower.path));
   }
   if (auto released = nodes_->release(files.image()); !released) return released;
   for (const KeptFile& file : files.standing_on(upper.path).value_or(std::vector<KeptFile>())) {
@@ -200,8 +196,8 @@ Result<void> KeepImages::remove_file(const KeptFiles& files, const std::string& 
   }
   if (!uppers->empty()) return merge(files, *lower, uppers->back());
   if (!chain->has(kept)) return {};
-  return Error(ErrorCode::kRefused,
-               "the machine has " + in_quotes(kept) + " open, though nothing of it rests on that");
+  return Error(ErrorCode::kRefused, "the machine has " + base::in_quotes(kept) +
+                                        " open, though nothing of it rests on that");
 }
 
 Result<void> KeepImages::remove(const std::string& path, const std::string& name) {
@@ -238,7 +234,7 @@ Result<void> KeepImages::flatten(const std::string& path) {
     if (auto taken = take_over(*present, KeptFile{}); !taken) return taken;
   } else {
     auto streamed = nodes_->stream(*chain, KeptFile{});
-    if (!streamed) return base::wrap(std::move(streamed).error(), in_quotes(path));
+    if (!streamed) return base::wrap(std::move(streamed).error(), base::in_quotes(path));
     if (auto flushed = repository::flush_file(path); !flushed) return flushed;
   }
   if (auto tidied = tidy(files_of(path)); !tidied) return std::move(tidied).error();

@@ -106,8 +106,8 @@ Result<void> KeepInstant::check(const std::vector<qmp::Disk>& disks, image::Qemu
     std::string image = image::image_of(disk.chain.front().path);
     if (auto fit = check_disk(disk, image, images, deadline); !fit) return fit;
     if (!seen.insert(image).second) return unfit(disk, "another disk has the same image");
-    wanted.push_back(
-        {directory_of(image) + "/", disk.virtual_size / 100 * static_cast<std::uint64_t>(reserve)});
+    wanted.push_back({base::directory_of(image) + "/",
+                      disk.virtual_size / 100 * static_cast<std::uint64_t>(reserve)});
     disks_.push_back({disk, std::move(image),
                       std::string(kKeptNodePrefix) + id_.substr(id_.size() - kRandomDigits) + "-" +
                           std::to_string(disks_.size())});
@@ -127,7 +127,8 @@ Result<void> KeepInstant::prepare(image::QemuImg& images, Deadline deadline) {
     below.chain.front().path = kept;
     if (auto made = make_overlay_file(top, below, images, deadline); !made) return made;
     if (auto flushed = repository::flush_file(top); !flushed) return flushed;
-    if (auto flushed = repository::flush_directory(directory_of(top)); !flushed) return flushed;
+    if (auto flushed = repository::flush_directory(base::directory_of(top)); !flushed)
+      return flushed;
     if (auto attached = nodes.attach(one.node, top, one.disk.node); !attached) {
       return base::wrap(std::move(attached).error(),
                         "unable to attach an overlay for disk '" + one.disk.name + "'");
@@ -160,7 +161,8 @@ Result<void> KeepInstant::finish() {
     if (auto renewed = nodes.renew_below(one.node, kept); !renewed) return renewed;
     if (auto released = nodes.release(one.image); !released) return released;
     if (auto flushed = repository::flush_file(kept); !flushed) return flushed;
-    if (auto flushed = repository::flush_directory(directory_of(kept)); !flushed) return flushed;
+    if (auto flushed = repository::flush_directory(base::directory_of(kept)); !flushed)
+      return flushed;
   }
   return {};
 }

@@ -35,7 +35,7 @@ bool is_there(const std::string& path) {
 
 // Whatever begins with `prefix` in the directory, by its path.
 Result<std::vector<std::string>> names_beside(const std::string& prefix) {
-  const std::string directory = directory_of(prefix);
+  const std::string directory = base::directory_of(prefix);
   const std::unique_ptr<DIR, Closed> open(::opendir(directory.c_str()));
   if (open == nullptr) {
     if (errno == ENOENT) return std::vector<std::string>();
@@ -52,17 +52,12 @@ Result<std::vector<std::string>> names_beside(const std::string& prefix) {
 
 }  // namespace
 
-std::string directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 Result<void> drop_file(const std::string& path) {
   if (::unlink(path.c_str()) != 0) {
     if (errno == ENOENT) return {};
     return base::errno_error(errno, "unable to remove '" + base::printable(path) + "'");
   }
-  return repository::flush_directory(directory_of(path));
+  return repository::flush_directory(base::directory_of(path));
 }
 
 Result<KeptFile> read_kept(const std::string& path) {
@@ -117,7 +112,7 @@ Result<void> KeptFiles::give_name(const std::string& file, const std::string& na
   // Its content first: a name in the place of another must not lead to less.
   if (auto flushed = repository::flush_file(file); !flushed) return flushed;
   if (auto given = give_name_now(file, name); !given) return given;
-  return repository::flush_directory(directory_of(name));
+  return repository::flush_directory(base::directory_of(name));
 }
 
 // Is it one more name of what has its own?

@@ -67,6 +67,4 @@ class KeptFiles {
 // Durable; not there is no error.
 [[nodiscard]] base::Result<void> drop_file(const std::string& path);
 
-[[nodiscard]] std::string directory_of(const std::string& path);
-
 }  // namespace holdfast::host::snapshot
