@@ -82,6 +82,11 @@ class Proof(unittest.TestCase):
                     found[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return found
 
+    def assert_a_reason_begins(self, words, result):
+        """Perhaps not the only one: what a slow machine left undecided stands beside it."""
+        self.assertTrue(any(reason.startswith(words) for reason in result["reasons"]),
+                        json.dumps(result, indent=1))
+
     def test_a_good_backup_is_proven_by_both_databases_and_left_as_it_was(self):
         before = self.sums(GOOD)
         status, result = self.boot(GOOD)
@@ -113,12 +118,12 @@ class Proof(unittest.TestCase):
         self.assertEqual(checked.returncode, 0, checked.stderr)
         status, result = self.boot(OLD_DISK)
         self.assertEqual((status, result["result"]), (1, "failed"), json.dumps(result, indent=1))
-        self.assertRegex(" ".join(result["reasons"]), "^mysql:mysql: before its backup: ")
+        self.assert_a_reason_begins("mysql:mysql: before its backup: ", result)
 
     def test_an_overwritten_page_of_postgresql_is_found_out(self):
         status, result = self.boot(BAD_PAGE)
         self.assertEqual((status, result["result"]), (1, "failed"), json.dumps(result, indent=1))
-        self.assertRegex(" ".join(result["reasons"]), "^postgresql:postgresql: not sound: ")
+        self.assert_a_reason_begins("postgresql:postgresql: not sound: ", result)
 
 
 def load_tests(loader, _tests, _pattern):
