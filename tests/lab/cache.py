@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What the tests make once and keep: images, roots, data directories of servers.
 
-They lie in the cache directory (HOLDFAST_CACHE, default build/cache), each under a name that ends
-in the hash of all that went into it: another recipe is another name, and nothing kept ever changes.
+They lie in the cache directory (HOLDFAST_CACHE, by default holdfast beside the other caches of the
+user, so that one clone serves the next), each under a name that ends in the hash of all that went
+into it: another recipe is another name, and nothing kept ever changes.
 What an earlier recipe made goes when a new one is made and it has not been used for a day.
 """
 
@@ -21,7 +22,8 @@ _UNUSED_AFTER = 24 * 3600  # seconds
 
 
 def directory():
-    path = os.environ.get("HOLDFAST_CACHE") or os.path.join(testing.SOURCE, "build", "cache")
+    path = os.environ.get("HOLDFAST_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "holdfast")
     os.makedirs(path, exist_ok=True)
     return os.path.abspath(path)
 
