@@ -28,11 +28,12 @@ MIB = 1 << 20
 class Backup:
     """A full backup by one of the methods."""
 
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, method, *options):
+        self.name = " ".join([method, *options])
+        self._options = [f"--method={method}", *options]
 
     def take(self, rig):
-        return rig.host_json("backup", scenario.VM, "--full", f"--method={self.name}",
+        return rig.host_json("backup", scenario.VM, "--full", *self._options,
                              f"--overlay-directory={rig.place}", "--require=application")
 
     def window(self, taken):
@@ -42,16 +43,21 @@ class Backup:
         shutil.rmtree(rig.path("repository", scenario.VM, taken["id"]))
 
     def stored(self, taken):
-        return sum(disk["bytes"] for disk in taken["disks"]) / MIB
+        directory = taken["directory"]
+        return sum(os.stat(os.path.join(directory, name)).st_size
+                   for name in os.listdir(directory)) / MIB
 
 
 class Point:
     """A restore point, which copies nothing."""
 
-    name = "snapshot create"
+    def __init__(self, method):
+        self.name = f"snapshot create, {method}"
+        self._method = f"--snapshot-method={method}"
 
     def take(self, rig):
-        return rig.host_json("snapshot", "create", scenario.VM, "--require=application")
+        return rig.host_json("snapshot", "create", scenario.VM, self._method,
+                             "--require=application")
 
     def window(self, taken):
         return taken["evidence"]["window"]["total_ms"]
@@ -63,7 +69,9 @@ class Point:
         return None
 
 
-WAYS = [Backup("overlay"), Backup("backup"), Backup("btrfs"), Backup("reflink"), Point()]
+WAYS = [Backup("overlay"), Backup("backup"), Backup("btrfs"), Backup("reflink"),
+        Backup("checkpoint", "--memory=live"), Backup("checkpoint", "--memory=stopped"),
+        Point("internal"), Point("overlay")]
 
 
 def measure(rig, rounds):
