@@ -22,7 +22,7 @@ PROBE_TIMEOUT = 12.0
 PR_SET_PDEATHSIG = 1
 
 
-def _end_with_parent():
+def end_with_parent():
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
@@ -30,7 +30,7 @@ def _qemu():
     return shutil.which("qemu-system-x86_64") or "/usr/bin/qemu-system-x86_64"
 
 
-def _end(process):
+def end(process):
     if process.poll() is None:
         process.terminate()
         try:
@@ -47,14 +47,14 @@ def _probe_kvm(kernel):
             # without a root the kernel panics, and leaves by -no-reboot: proof that it ran
             "-append", "console=ttyS0 panic=-1"]
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL, preexec_fn=_end_with_parent)
+                               stderr=subprocess.DEVNULL, preexec_fn=end_with_parent)
     try:
         out, _ = process.communicate(timeout=PROBE_TIMEOUT)
         return b"Kernel panic" in out
     except subprocess.TimeoutExpired:
         return False
     finally:
-        _end(process)
+        end(process)
         process.stdout.close()
 
 
@@ -145,7 +145,7 @@ class Guest:
             argv += disk.arguments()
         self._errors = open(os.path.join(directory, f"{name}.stderr"), "wb")
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self._errors,
-                                        stderr=self._errors, preexec_fn=_end_with_parent)
+                                        stderr=self._errors, preexec_fn=end_with_parent)
         try:
             self.boot_seconds = self._wait_until_up() if boot else None
         except BaseException:
@@ -230,7 +230,7 @@ class Guest:
 
     def close(self):
         """The end of a power cut, for whatever state the guest is in."""
-        _end(self.process)
+        end(self.process)
         self._errors.close()
         for path in (self.qmp_path, self.control_path, self.agent_path):
             with contextlib.suppress(FileNotFoundError):
