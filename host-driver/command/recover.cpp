@@ -48,7 +48,7 @@ Result<std::vector<std::string>> recover_one(const config::Settings& settings,
   if (!lock) return lock.error();
   std::vector<std::string> done;
   snapshot::JournalFile journal(run::journal_path(settings));
-  const auto leftover = journal.load();
+  auto leftover = journal.load();
   if (!leftover) return leftover.error();
   const auto points = run::points_of(settings).load();
   if (!points) return points.error();
@@ -68,10 +68,16 @@ Result<std::vector<std::string>> recover_one(const config::Settings& settings,
     if (!gone_on) return gone_on.error();
     if (*gone_on) done.emplace_back("let the machine go on");
   }
+  const bool off = !monitor && !run::is_by_libvirt(settings) &&
+                   monitor.error().code() == base::ErrorCode::kUnreachable;
+  if (off) {
+    const auto left = run::leave_journal_to_points(settings);
+    if (!left) return left.error();
+    if (*left) leftover->reset();
+  }
   if (*leftover || points->unfinished() || checkpoint) thaw_leftover(settings, done, environment);
   image::QemuImg images(environment.processes, settings.qemu_img);
-  if (!monitor && !*leftover && !run::is_by_libvirt(settings) &&
-      monitor.error().code() == base::ErrorCode::kUnreachable) {
+  if (off && !*leftover) {
     // Nothing but restore points can be finished while the machine is off.
     auto finished = run::finish_points(settings, images, nullptr);
     if (!finished || !finished->empty()) return finished;

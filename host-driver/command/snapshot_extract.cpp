@@ -46,9 +46,7 @@ Result<void> check_disk(const PointDisk& disk, const Point& point, const std::st
   if (const auto problem = point::problem_of(point, disk, seen); problem) {
     return Error(ErrorCode::kCorrupt, *problem);
   }
-  const auto layers = point::layers_of(point, disk);
-  if (!layers) return layers.error();
-  return point::check_chain(*layers, images, deadline);
+  return point::check_below(point, disk, images, deadline);
 }
 
 }  // namespace
@@ -90,7 +88,7 @@ Result<int> snapshot_extract(const Invocation& invocation, Environment& environm
     auto partial = PartialFile::of(target_of(disk));
     if (!partial) return std::move(partial).error();
     const auto show = [&](double percent) { bar.update(vm + ": writing " + disk.name, percent); };
-    auto done = point.method == point::kOverlay
+    auto done = point.method != point::kInternal
                     ? images.convert(*source, partial->path(), invocation.format,
                                      Deadline::in(settings->copy_timeout), environment.stop, show)
                     : images.extract(*source, point::snapshot_name(point.id), partial->path(),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <iostream>
+#include <map>
 #include <set>
 
 #include "base/duration.h"
@@ -8,6 +9,7 @@
 #include "point/reality.h"
 #include "point/tree.h"
 #include "run/channel.h"
+#include "snapshot/btrfs/subvolume.h"
 #include "ui/table.h"
 
 namespace holdfast::host::command {
@@ -24,6 +26,8 @@ namespace {
 struct Seen {
   point::Points points;
   point::Images images;
+  // In bytes, by their ids: of those of which it is known.
+  std::map<std::string, std::uint64_t> space;
   // Something of a listed machine that cannot be asked is no reason to list nothing.
   std::vector<std::string> notes;
 };
@@ -47,6 +51,28 @@ std::set<std::string> open_images(const config::Settings& settings, Seen& seen,
   return run::open_images_of(*graph);
 }
 
+// What a point by the method `btrfs` alone keeps from being free.
+std::map<std::string, std::uint64_t> look_at_space(const point::Points& points, Deadline deadline,
+                                                   Environment& environment) {
+  std::map<std::string, std::uint64_t> space;
+  for (const Point& point : points.points) {
+    std::uint64_t bytes = 0;
+    bool known = !point.snapshots.empty();
+    for (const point::PointSnapshot& snapshot : point.snapshots) {
+      if (!snapshot::is_subvolume(snapshot.path)) {
+        known = false;
+        break;
+      }
+      const auto own = snapshot::exclusive_bytes(environment.processes, snapshot.path, deadline);
+      // Nobody counts: not for this one, and for no other.
+      if (!own) return space;
+      bytes += *own;
+    }
+    if (known) space[point.id] = bytes;
+  }
+  return space;
+}
+
 Result<Seen> look(const config::Settings& settings, Environment& environment) {
   Seen seen;
   auto points = run::points_of(settings).load();
@@ -56,6 +82,7 @@ Result<Seen> look(const config::Settings& settings, Environment& environment) {
   image::QemuImg images(environment.processes, settings.qemu_img);
   seen.images =
       point::look_at_images(seen.points, others, images, Deadline::in(settings.settle_timeout));
+  seen.space = look_at_space(seen.points, Deadline::in(settings.settle_timeout), environment);
   return seen;
 }
 
@@ -79,6 +106,10 @@ Json as_json(const std::string& vm, const Seen& seen) {
     one["depth"] = branch.depth;
     one["current"] = branch.point->id == seen.points.current;
     one["problems"] = problems;
+    if (branch.point->method == point::kBtrfs) {
+      const auto space = seen.space.find(branch.point->id);
+      one["exclusive_bytes"] = space == seen.space.end() ? Json() : Json(space->second);
+    }
     list.push_back(std::move(one));
   }
   Json foreign = Json::array();
@@ -92,19 +123,30 @@ Json as_json(const std::string& vm, const Seen& seen) {
 }
 
 void print(const Seen& seen) {
-  std::vector<ui::Row> rows{{"POINT", "TIME", "LEVEL", "METHOD", "DISKS", "STATE", "LABEL"}};
+  // What nobody counts is left out, and not guessed.
+  const bool with_space = !seen.space.empty();
+  const auto row = [&](ui::Row words, const std::string& space, const std::string& label) {
+    if (with_space) words.push_back(space);
+    words.push_back(label);
+    return words;
+  };
+  std::vector<ui::Row> rows{
+      row({"POINT", "TIME", "LEVEL", "METHOD", "DISKS", "STATE"}, "SPACE", "LABEL")};
   for (const Branch& branch : point::as_tree(seen.points)) {
     const Point& point = *branch.point;
     const bool current = point.id == seen.points.current;
-    rows.push_back({std::string(2 * branch.depth, ' ') + (current ? "* " : "  ") + point.id,
-                    point.time, std::string(repository::name_of(point.level)), point.method,
-                    std::to_string(point.disks.size()),
-                    state_of(point, point::problems_of(point, seen.images)), point.label});
+    const auto space = seen.space.find(point.id);
+    rows.push_back(row({std::string(2 * branch.depth, ' ') + (current ? "* " : "  ") + point.id,
+                        point.time, std::string(repository::name_of(point.level)), point.method,
+                        std::to_string(point.disks.size()),
+                        state_of(point, point::problems_of(point, seen.images))},
+                       space == seen.space.end() ? "-" : base::format_bytes(space->second),
+                       point.label));
   }
   for (const ForeignSnapshot& snapshot : point::foreign_in(seen.points, seen.images)) {
-    rows.push_back({"  " + base::printable(snapshot.name, 64), time_of(snapshot), "-", "foreign",
-                    std::to_string(snapshot.paths.size()), "-",
-                    snapshot.has_memory ? "with memory" : ""});
+    rows.push_back(row({"  " + base::printable(snapshot.name, 64), time_of(snapshot), "-",
+                        "foreign", std::to_string(snapshot.paths.size()), "-"},
+                       "-", snapshot.has_memory ? "with memory" : ""));
   }
   std::cout << ui::format_table(rows);
 }

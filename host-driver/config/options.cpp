@@ -135,7 +135,7 @@ OptionTable common_options() {
       keep("keep-weekly", "keep the newest of this many weeks"),
       keep("keep-monthly", "keep the newest of this many months"),
       keep("keep-yearly", "keep the newest of this many years"),
-      choice("snapshot-method", "internal", {"internal", "overlay"},
+      choice("snapshot-method", "internal", {"internal", "overlay", "btrfs"},
              "where restore points are: inside the images, or beside them"),
       keep("snapshot-keep-last", "the same rules for restore points"),
       keep("snapshot-keep-hourly", "likewise"),

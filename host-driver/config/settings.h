@@ -102,7 +102,7 @@ struct Settings {
   std::vector<std::string> post_command;
   base::Millis command_timeout{0};
   NotifySettings notify;
-  std::string snapshot_method;  // "internal", "overlay"
+  std::string snapshot_method;  // "internal", "overlay", "btrfs"
   // How many backups, and how many restore points, prune keeps.
   KeepRules keep;
   KeepRules snapshot_keep;

@@ -6,6 +6,7 @@
 #include "image/qemu_img.h"
 #include "point/points.h"
 #include "run/strategy_context.h"
+#include "snapshot/btrfs/subvolume_point.h"
 #include "snapshot/checkpoint/checkpoint_strategy.h"
 #include "snapshot/checkpoint/migration.h"
 #include "snapshot/keep/keep_instant.h"
@@ -40,6 +41,25 @@ void look_at_memory(const config::Settings& settings, qmp::Client& monitor, Find
                       "that is not shared; 'memory = stopped' says that this is meant"});
 }
 
+constexpr const char* kNoId = "00000000";
+
+base::Result<void> check_beside(const Patient& patient, qmp::Client& monitor) {
+  const config::Settings& settings = patient.settings;
+  image::QemuImg images(patient.processes, settings.qemu_img);
+  return snapshot::KeepInstant(monitor, kNoId)
+      .check(patient.disks->disks, images, settings.overlay_reserve,
+             base::Deadline::in(settings.qmp_timeout));
+}
+
+base::Result<void> check_subvolumes(const Patient& patient, qmp::Client& monitor) {
+  const config::Settings& settings = patient.settings;
+  image::QemuImg images(patient.processes, settings.qemu_img);
+  snapshot::JournalFile unused("");
+  return snapshot::SubvolumePoint(
+             run::strategy_context(settings, monitor, images, unused, "doctor"), kNoId)
+      .check_point(*patient.disks, base::Deadline::in(settings.qmp_timeout));
+}
+
 }  // namespace
 
 void look_at_method(const Patient& patient, qmp::Client& monitor, Findings& findings) {
@@ -72,15 +92,14 @@ void look_at_method(const Patient& patient, qmp::Client& monitor, Findings& find
 
 void look_at_snapshot_method(const Patient& patient, qmp::Client& monitor, Findings& findings) {
   const config::Settings& settings = patient.settings;
-  if (settings.snapshot_method != point::kOverlay) return;
+  const bool beside = settings.snapshot_method == point::kOverlay;
+  if (!beside && settings.snapshot_method != point::kBtrfs) return;
   if (!patient.disks || patient.disks->disks.empty()) return;
-  image::QemuImg images(patient.processes, settings.qemu_img);
-  snapshot::KeepInstant instant(monitor, "00000000");
-  const auto fit = instant.check(patient.disks->disks, images, settings.overlay_reserve,
-                                 base::Deadline::in(settings.qmp_timeout));
+  const auto fit = beside ? check_beside(patient, monitor) : check_subvolumes(patient, monitor);
   if (fit) {
     findings.push_back({Level::kOk, kArea, "snapshot-method",
-                        "restore points can be kept beside the images of all of them"});
+                        beside ? "restore points can be kept beside the images of all of them"
+                               : "restore points can be kept of the subvolumes of all of them"});
     return;
   }
   Finding finding =

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "point/kept_chain.h"
 
+#include <unistd.h>
+
 #include "base/text.h"
 #include "image/point_file.h"
 #include "image/qcow2_header.h"
@@ -48,6 +50,37 @@ Result<std::vector<Layer>> follow(std::string top, const std::string& image,
   return Error(ErrorCode::kCorrupt, base::in_quotes(top) + " stands on too many images");
 }
 
+// Where this path is in the snapshots: a subvolume that is in another one is not in its snapshot.
+std::string in_snapshot(const Point& point, const std::string& path) {
+  const PointSnapshot* nearest = nullptr;
+  for (const PointSnapshot& snapshot : point.snapshots) {
+    const std::string inside = snapshot.source == "/" ? "/" : snapshot.source + "/";
+    if (path.starts_with(inside) &&
+        (nearest == nullptr || snapshot.source.size() > nearest->source.size())) {
+      nearest = &snapshot;
+    }
+  }
+  if (nearest == nullptr) return path;
+  const std::size_t top = nearest->source == "/" ? 0 : nearest->source.size();
+  return nearest->path + path.substr(top);
+}
+
+Result<std::vector<Layer>> layers_in_snapshots(const Point& point, const PointDisk& disk) {
+  std::vector<Layer> layers;
+  for (const Layer& layer : disk.chain) {
+    const std::string inside = in_snapshot(point, layer.path);
+    if (::access(inside.c_str(), F_OK) == 0) {
+      layers.push_back({inside, layer.format});
+    } else if (layers.empty()) {
+      return Error(ErrorCode::kNotFound, base::in_quotes(inside) + " is not there any more");
+    } else {
+      // In a subvolume of its own, of which no snapshot was taken since nobody writes to it.
+      layers.push_back(layer);
+    }
+  }
+  return layers;
+}
+
 }  // namespace
 
 std::vector<Layer> without_points(const std::vector<Layer>& chain) {
@@ -59,6 +92,7 @@ std::vector<Layer> without_points(const std::vector<Layer>& chain) {
 }
 
 Result<std::vector<Layer>> layers_of(const Point& point, const PointDisk& disk) {
+  if (point.method == kBtrfs) return layers_in_snapshots(point, disk);
   if (point.method != kOverlay) return disk.chain;
   const std::string& image = disk.chain.front().path;
   return follow(image::point_file(image, point.id), image, without_points(disk.chain));
@@ -66,6 +100,7 @@ Result<std::vector<Layer>> layers_of(const Point& point, const PointDisk& disk) 
 
 Result<std::vector<Layer>> present_chain(const Points& points, const PointDisk& disk) {
   const std::string& image = disk.chain.front().path;
+  if (disk.chain.front().format != "qcow2") return std::vector<Layer>{disk.chain.front()};
   // One that was flattened rests on nothing, or on points that do.
   auto chain = follow(image, image, {});
   for (const Point& point : points.points) {

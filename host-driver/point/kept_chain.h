@@ -2,7 +2,8 @@
 //
 // What the state of one disk at a point is to be read from: for one inside an image that and what
 // is below it; for one beside it its file, the files of the points that it rests on, as their
-// headers say (points between them may have gone), and what was below the first of them all along.
+// headers say (points between them may have gone), and what was below the first of them all along;
+// for one in a snapshot the image and what is below it there, as far as it is in a snapshot.
 //
 // Threads: plain functions. Errors: kNotFound, kCorrupt, kRefused name the file.
 #pragma once
@@ -18,7 +19,7 @@ namespace holdfast::host::point {
                                                                 const PointDisk& disk);
 
 // The chain of this disk for a point that would be taken now, of which others tell what may be
-// below the first file of all; the machine is off.
+// below the first file of all, or below the image; the machine is off.
 [[nodiscard]] base::Result<std::vector<image::Layer>> present_chain(const Points& points,
                                                                     const PointDisk& disk);
 

@@ -99,6 +99,27 @@ Result<std::vector<PointDisk>> parse_disks(const Json& entry) {
   return disks;
 }
 
+// Of points by other methods, an entry has none.
+Result<std::vector<PointSnapshot>> parse_snapshots(const Json& entry) {
+  std::vector<PointSnapshot> snapshots;
+  if (!entry.contains("snapshots")) return snapshots;
+  const auto entries = base::array_member(entry, "snapshots");
+  if (!entries) return entries.error();
+  if ((*entries)->size() > kMostDisks) return wrong("it has too many snapshots");
+  for (const Json& one : **entries) {
+    auto source = base::string_member(one, "source");
+    auto path = base::string_member(one, "path");
+    for (const Result<std::string>* text : {&source, &path}) {
+      if (!*text) return text->error();
+      if (!(*text)->starts_with('/') || (*text)->find('\0') != std::string::npos) {
+        return wrong("a snapshot's path is not absolute");
+      }
+    }
+    snapshots.push_back({std::move(*source), std::move(*path)});
+  }
+  return snapshots;
+}
+
 Result<Point> parse_point(const Json& entry) {
   auto id = base::string_member(entry, "id");
   auto label = base::string_member(entry, "label");
@@ -108,7 +129,7 @@ Result<Point> parse_point(const Json& entry) {
     if (!*text) return text->error();
   }
   if (!repository::is_backup_id(*id)) return wrong("a point's id is none");
-  if (*method != kInternal && *method != kOverlay) {
+  if (*method != kInternal && *method != kOverlay && *method != kBtrfs) {
     return Error(ErrorCode::kUnsupported,
                  "it has a point by the method '" + base::printable(*method, 40) + "'");
   }
@@ -117,11 +138,14 @@ Result<Point> parse_point(const Json& entry) {
   const auto level = choice_member(entry, "level", repository::kLevelNames);
   const auto evidence = base::object_member(entry, "evidence");
   auto disks = parse_disks(entry);
+  auto snapshots = parse_snapshots(entry);
   if (!parent) return std::move(parent).error();
   if (!state) return state.error();
   if (!level) return level.error();
   if (!evidence) return evidence.error();
   if (!disks) return std::move(disks).error();
+  if (!snapshots) return std::move(snapshots).error();
+  if (snapshots->empty() == (*method == kBtrfs)) return wrong("its snapshots are none");
   return Point{std::move(*id),
                base::printable(*label, kLongestLabel),
                std::move(*method),
@@ -130,7 +154,8 @@ Result<Point> parse_point(const Json& entry) {
                static_cast<State>(*state),
                static_cast<repository::Level>(*level),
                **evidence,
-               std::move(*disks)};
+               std::move(*disks),
+               std::move(*snapshots)};
 }
 
 Result<std::optional<Revert>> parse_revert(const Json& document) {
@@ -214,15 +239,18 @@ Json to_json(const Point& point) {
     disks.push_back(
         {{"name", disk.name}, {"virtual_size", disk.virtual_size}, {"chain", std::move(chain)}});
   }
-  return {{"id", point.id},
-          {"label", point.label},
-          {"method", point.method},
-          {"parent", text_or_null(point.parent)},
-          {"time", point.time},
-          {"state", std::string(name_of(point.state))},
-          {"level", std::string(repository::name_of(point.level))},
-          {"evidence", point.evidence},
-          {"disks", std::move(disks)}};
+  Json entry = {{"id", point.id},
+                {"label", point.label},
+                {"method", point.method},
+                {"parent", text_or_null(point.parent)},
+                {"time", point.time},
+                {"state", std::string(name_of(point.state))},
+                {"level", std::string(repository::name_of(point.level))},
+                {"evidence", point.evidence},
+                {"disks", std::move(disks)}};
+  for (const PointSnapshot& snapshot : point.snapshots)
+    entry["snapshots"].push_back({{"source", snapshot.source}, {"path", snapshot.path}});
+  return entry;
 }
 
 Json to_json(const Points& points) {

@@ -20,17 +20,24 @@
 
 namespace holdfast::host::point {
 
-// Where the states are: inside the images, or in files beside them (image/point_file.h). All points
-// of a machine are by one method.
+// Where the states are: inside the images, in files beside them (image/point_file.h), or in
+// snapshots of the subvolumes that they are in. All points of a machine are by one method.
 inline constexpr std::string_view kInternal = "internal";
 inline constexpr std::string_view kOverlay = "overlay";
+inline constexpr std::string_view kBtrfs = "btrfs";
 
 struct PointDisk {
   std::string name;
   // The images as they were then, the first by its own name: that, or the point's file beside it,
-  // holds the state.
+  // or the one in a snapshot, holds the state.
   std::vector<image::Layer> chain;
   std::uint64_t virtual_size = 0;
+};
+
+// A read-only snapshot of a subvolume; absolute paths.
+struct PointSnapshot {
+  std::string source;
+  std::string path;
 };
 
 // What is half done is finished or undone by whoever comes next.
@@ -51,6 +58,8 @@ struct Point {
   // As in a manifest: "evidence" and "window".
   base::Json evidence = base::Json::object();
   std::vector<PointDisk> disks;
+  // Of one by the method `btrfs`; of any other none.
+  std::vector<PointSnapshot> snapshots = {};
 };
 
 // All disks back to a point: begun, and not known to be done.

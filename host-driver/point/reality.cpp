@@ -20,7 +20,7 @@ Images look_at_images(const Points& points, const std::set<std::string>& others,
   std::set<std::string> paths = others;
   for (const Point& point : points.points) {
     for (const PointDisk& disk : point.disks)
-      paths.insert(disk.chain.front().path);
+      if (disk.chain.front().format == "qcow2") paths.insert(disk.chain.front().path);
   }
   Images found;
   for (const std::string& path : paths)
@@ -30,7 +30,7 @@ Images look_at_images(const Points& points, const std::set<std::string>& others,
 
 std::optional<std::string> problem_of(const Point& point, const PointDisk& disk,
                                       const Images& images) {
-  if (point.method == kOverlay) {
+  if (point.method != kInternal) {
     const auto layers = layers_of(point, disk);
     if (layers) return std::nullopt;
     return "disk '" + disk.name + "': " + layers.error().text();
@@ -56,8 +56,13 @@ std::vector<std::string> problems_of(const Point& point, const Images& images) {
   return problems;
 }
 
-Result<void> check_chain(const std::vector<image::Layer>& chain, image::QemuImg& images,
+Result<void> check_below(const Point& point, const PointDisk& disk, image::QemuImg& images,
                          Deadline deadline) {
+  const auto layers = layers_of(point, disk);
+  if (!layers) return layers.error();
+  // In a snapshot it stands on what it stood on.
+  if (point.method == kBtrfs) return {};
+  const std::vector<image::Layer>& chain = *layers;
   for (std::size_t i = 0; i < chain.size(); ++i) {
     const image::Layer& layer = chain[i];
     const bool is_last = i + 1 == chain.size();

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "run/point_images.h"
 
+#include <algorithm>
+#include <map>
 #include <set>
 
+#include "point/kept_chain.h"
 #include "run/channel.h"
 #include "run/guardian.h"
+#include "snapshot/btrfs/subvolume_images.h"
 #include "snapshot/internal/internal_images.h"
 #include "snapshot/standstill.h"
 
@@ -40,6 +44,18 @@ snapshot::Standstill standstill_of(const config::Settings& settings, qmp::Client
   };
 }
 
+// A disk of which something is missing has no more than that: it can be removed, and nothing else.
+snapshot::KeptSubvolumes kept_subvolumes(const point::Point& point) {
+  snapshot::KeptSubvolumes kept;
+  for (const point::PointSnapshot& one : point.snapshots)
+    kept.snapshots.push_back({one.source, one.path});
+  for (const point::PointDisk& disk : point.disks) {
+    auto layers = point::layers_of(point, disk);
+    if (layers) kept.images.push_back({disk.chain, std::move(*layers)});
+  }
+  return kept;
+}
+
 }  // namespace
 
 std::string method_of(const point::Points& points, const config::Settings& settings) {
@@ -47,7 +63,7 @@ std::string method_of(const point::Points& points, const config::Settings& setti
 }
 
 std::string name_in_images(const point::Point& point) {
-  return point.method == point::kOverlay ? point.id : point::snapshot_name(point.id);
+  return point.method == point::kInternal ? point::snapshot_name(point.id) : point.id;
 }
 
 std::unique_ptr<snapshot::KeepImages> make_keep_images(const config::Settings& settings,
@@ -77,8 +93,14 @@ Result<std::unique_ptr<snapshot::PointImages>> make_point_images(const config::S
                                                                  image::QemuImg& images,
                                                                  qmp::Client* monitor,
                                                                  const point::Points& points) {
-  if (method_of(points, settings) != point::kOverlay) {
-    return make_internal_images(settings, images, monitor);
+  const std::string method = method_of(points, settings);
+  if (method == point::kInternal) return make_internal_images(settings, images, monitor);
+  if (method == point::kBtrfs) {
+    std::map<std::string, snapshot::KeptSubvolumes> kept;
+    for (const point::Point& point : points.points)
+      kept.emplace(point.id, kept_subvolumes(point));
+    return std::unique_ptr<snapshot::PointImages>(std::make_unique<snapshot::SubvolumeImages>(
+        images, settings.settle_timeout, std::move(kept)));
   }
   return std::unique_ptr<snapshot::PointImages>(
       make_keep_images(settings, images, monitor, points));

@@ -10,6 +10,7 @@
 #include "run/point_images.h"
 #include "run/points.h"
 #include "run/strategy_context.h"
+#include "snapshot/btrfs/subvolume_point.h"
 #include "snapshot/internal/internal_instant.h"
 #include "snapshot/keep/keep_instant.h"
 
@@ -23,6 +24,8 @@ using point::Point;
 using point::State;
 
 namespace {
+
+constexpr std::size_t kRandomDigits = 8;
 
 // What was read of a disk, as far as a point needs it. QEMU may have the image by another name.
 point::PointDisk point_disk(const qmp::Disk& disk) {
@@ -68,11 +71,15 @@ Result<void> PointRun::make_ready() {
   if (auto connected = machine_.connect(); !connected) return connected;
   const auto id = repository::make_backup_id(std::chrono::system_clock::now());
   if (!id) return id.error();
-  auto recovered = machine_.recover(strategy_context(
-      settings_, machine_.monitor(), images_, machine_.journal(), id->substr(id->size() - 8)));
+  auto recovered = machine_.recover(context_of(*id));
   if (!recovered) return recovered;
   if (auto looked = machine_.look_at_disks(); !looked) return looked;
   return add_point(*id);
+}
+
+snapshot::StrategyContext PointRun::context_of(const std::string& id) {
+  return strategy_context(settings_, machine_.monitor(), images_, machine_.journal(),
+                          id.substr(id.size() - kRandomDigits));
 }
 
 // Everything that can fail without a change fails before the store knows of the point.
@@ -110,7 +117,10 @@ Result<void> PointRun::add_point(const std::string& id) {
 }
 
 Result<void> PointRun::take() {
-  auto taken = points_.points.back().method == point::kOverlay ? take_beside() : take_inside();
+  const std::string& method = points_.points.back().method;
+  auto taken = method == point::kOverlay ? take_beside()
+               : method == point::kBtrfs ? take_subvolumes()
+                                         : take_inside();
   if (!taken) return taken;
   if (auto read = machine_.read_record(); !read) return read;
   return machine_.judge();
@@ -137,6 +147,25 @@ Result<void> PointRun::take_beside() {
   if (!prepared) return prepared;
   if (auto taken = machine_.take_instant(instant); !taken) return taken;
   return instant.finish();
+}
+
+Result<void> PointRun::take_subvolumes() {
+  Point& point = points_.points.back();
+  snapshot::SubvolumePoint instant(context_of(point.id), point.id);
+  auto fit = instant.check_point(machine_.graph(), Deadline::in(settings_.qmp_timeout));
+  if (!fit) return fit;
+  for (const snapshot::JournalSnapshot& snapshot : instant.places())
+    point.snapshots.push_back({snapshot.source, snapshot.path});
+  for (std::size_t i = 0; i < point.disks.size(); ++i)
+    point.disks[i].chain = instant.images()[i];
+  if (auto saved = store_.save(points_); !saved) return saved;
+  auto taken = instant.prepare({}, Deadline::in(settings_.qmp_timeout * 2), stop_);
+  if (taken) taken = machine_.take_instant(instant);
+  // From here on it is the store that says what is to go.
+  if (taken) return instant.hand_over();
+  auto settled = instant.settle(Deadline::in(settings_.settle_timeout), {});
+  if (!settled) return std::move(taken).error().also(std::move(settled).error());
+  return taken;
 }
 
 Error PointRun::undo(Error error) {

@@ -17,6 +17,7 @@
 #include "point/points.h"
 #include "point/store.h"
 #include "run/machine_run.h"
+#include "snapshot/strategy.h"
 
 namespace holdfast::host::run {
 
@@ -30,10 +31,12 @@ class PointRun {
 
  private:
   [[nodiscard]] base::Result<void> make_ready();
+  [[nodiscard]] snapshot::StrategyContext context_of(const std::string& id);
   [[nodiscard]] base::Result<void> add_point(const std::string& id);
   [[nodiscard]] base::Result<void> take();
   [[nodiscard]] base::Result<void> take_inside();
   [[nodiscard]] base::Result<void> take_beside();
+  [[nodiscard]] base::Result<void> take_subvolumes();
   [[nodiscard]] base::Error undo(base::Error error);
 
   const config::Settings& settings_;

@@ -13,6 +13,7 @@
 #include "run/channel.h"
 #include "run/point_images.h"
 #include "run/state.h"
+#include "snapshot/btrfs/subvolume_point.h"
 #include "snapshot/journal.h"
 
 namespace holdfast::host::run {
@@ -114,6 +115,28 @@ Result<std::vector<std::string>> finish_points(const config::Settings& settings,
   return done;
 }
 
+Result<bool> leave_journal_to_points(const config::Settings& settings) {
+  const snapshot::JournalFile file(journal_path(settings));
+  const auto journal = file.load();
+  if (!journal) return journal.error();
+  if (!*journal || !(*journal)->disks.empty() || (*journal)->snapshots.empty()) return false;
+  const auto points = points_of(settings).load();
+  if (!points) return points.error();
+  std::set<std::string> unfinished;
+  for (const Point& point : points->points) {
+    if (point.state == State::kKept) continue;
+    for (const point::PointSnapshot& snapshot : point.snapshots)
+      unfinished.insert(snapshot.path);
+  }
+  const auto& snapshots = (*journal)->snapshots;
+  const bool theirs = std::all_of(snapshots.begin(), snapshots.end(), [&](const auto& snapshot) {
+    return unfinished.contains(snapshot.path);
+  });
+  if (!theirs) return false;
+  if (auto removed = file.remove(); !removed) return std::move(removed).error();
+  return true;
+}
+
 std::set<std::string> open_images_of(const qmp::BlockGraph& graph) {
   std::set<std::string> paths;
   for (const qmp::Disk& disk : graph.disks) {
@@ -145,6 +168,12 @@ Result<std::unique_ptr<Points>> Points::open(const config::Settings& settings,
 }
 
 Result<void> Points::reach(const std::stop_token& stop) {
+  auto monitor = monitor_if_running(settings_, stop);
+  if (!monitor) return std::move(monitor).error();
+  monitor_ = std::move(*monitor);
+  if (!monitor_) {
+    if (auto left = leave_journal_to_points(settings_); !left) return std::move(left).error();
+  }
   // Its overlays hold what the guest wrote last.
   const auto leftover = snapshot::JournalFile(journal_path(settings_)).load();
   if (!leftover) return leftover.error();
@@ -152,9 +181,6 @@ Result<void> Points::reach(const std::stop_token& stop) {
     return Error(ErrorCode::kBusy, "an interrupted run of '" + settings_.vm + "' is not cleared up")
         .with_hint("holdfast recover " + settings_.vm);
   }
-  auto monitor = monitor_if_running(settings_, stop);
-  if (!monitor) return std::move(monitor).error();
-  monitor_ = std::move(*monitor);
   auto done = finish_points(settings_, images_, monitor_ ? &*monitor_ : nullptr);
   if (!done) return std::move(done).error();
   done_ = std::move(*done);
@@ -165,7 +191,7 @@ Result<void> Points::reach(const std::stop_token& stop) {
     for (const Point& point : points_.points) {
       top_images_.clear();
       for (const point::PointDisk& disk : point.disks)
-        top_images_.insert(disk.chain.front().path);
+        if (disk.chain.front().format == "qcow2") top_images_.insert(disk.chain.front().path);
     }
     return {};
   }
@@ -236,10 +262,7 @@ Result<void> Points::check_revert(const Point& target) {
   auto disks = make_disks();
   if (!disks) return std::move(disks).error();
   for (const point::PointDisk& disk : target.disks) {
-    const auto layers = point::layers_of(target, disk);
-    auto same = layers
-                    ? point::check_chain(*layers, images_, Deadline::in(settings_.settle_timeout))
-                    : Result<void>(layers.error());
+    auto same = point::check_below(target, disk, images_, Deadline::in(settings_.settle_timeout));
     if (!same) return base::wrap(std::move(same).error(), "disk '" + disk.name + "'");
     auto good = (*disks)->check_apply(disk.chain.front().path, name_in_images(target));
     if (!good) return base::wrap(std::move(good).error(), "disk '" + disk.name + "'");
@@ -261,12 +284,16 @@ Result<void> Points::save_present(const Point& target) {
                 .parent = points_.current,
                 .time = base::format_time(now),
                 .disks = target.disks};
-  if (target.method == point::kOverlay) {
+  if (target.method != point::kInternal) {
     for (point::PointDisk& disk : present.disks) {
       auto chain = point::present_chain(points_, disk);
       if (!chain) return base::wrap(std::move(chain).error(), "disk '" + disk.name + "'");
       disk.chain = std::move(*chain);
     }
+  }
+  for (const point::PointSnapshot& snapshot : target.snapshots) {
+    present.snapshots.push_back(
+        {snapshot.source, snapshot::point_place(snapshot.source, settings_.vm, *id)});
   }
   present.evidence["evidence"] = {{"reasons", {"the machine was off"}}};
   points_.revert->saved = *id;

@@ -33,6 +33,10 @@ namespace holdfast::host::run {
                                                                    image::QemuImg& images,
                                                                    qmp::Client* monitor);
 
+// Of a machine that is off: the journal of a command that was taking a point by its subvolumes
+// goes, since the store says of everything in it that it is to go. True if it was one.
+[[nodiscard]] base::Result<bool> leave_journal_to_points(const config::Settings& settings);
+
 [[nodiscard]] std::set<std::string> open_images_of(const qmp::BlockGraph& graph);
 
 // A machine's monitor, if it runs: who has no socket, or one on which nobody listens, is off.

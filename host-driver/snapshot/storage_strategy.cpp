@@ -146,7 +146,7 @@ Result<void> StorageStrategy::do_room() const {
          disks_[i].virtual_size / 100 * static_cast<std::uint64_t>(context().overlay_reserve)});
   }
   return check_free(wanted, "snapshot what is in",
-                    "what the guest overwrites during the copy is kept: see overlay-reserve");
+                    "what the guest overwrites is kept: see overlay-reserve");
 }
 
 // A commit or a stream moves data between images that are snapshotted one after the other.

@@ -46,6 +46,8 @@ class StorageStrategy : public Strategy {
   [[nodiscard]] std::string snapshot_name(std::size_t index) const;
   [[nodiscard]] static base::Deadline command_time();
   [[nodiscard]] const std::vector<JournalSnapshot>& snapshots() const { return journal_.snapshots; }
+  // Of each disk, first the one that is written to; without symbolic links.
+  [[nodiscard]] const std::vector<std::vector<image::Layer>>& layers() const { return layers_; }
   [[nodiscard]] int reserve() const { return context().overlay_reserve; }
   struct CopyOf {
     // The disk's images, none of them in a snapshot; the first is the one that is written to.

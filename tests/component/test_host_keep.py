@@ -51,7 +51,8 @@ class KeepCase(PointCase):
         words = []
         for place in range(PLACES):
             words += ["-c", f"read -P {state.get(place, 0)} {place * MIB} {MIB}"]
-        done = subprocess.run(["qemu-io", "-r", "-U", "-f", "qcow2", *words, path],
+        kind = "raw" if path.endswith(".raw") else "qcow2"
+        done = subprocess.run(["qemu-io", "-r", "-U", "-f", kind, *words, path],
                               capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, f"{what}: {done.stderr}")
         self.assertNotIn("Pattern verification failed", done.stdout, what)

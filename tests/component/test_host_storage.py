@@ -298,7 +298,7 @@ class ReflinkOnXfs(Storage, StorageCase):
         self.fill(100)
         line = self.failing(self.run_host("backup", VM, overlay_reserve="100"))
         self.assertRegex(line, r"unable to snapshot what is in '.*/vm-\S+/': \S+ MiB free, "
-                               r"\S+ MiB wanted \(what the guest overwrites during the copy is kept: "
+                               r"\S+ MiB wanted \(what the guest overwrites is kept: "
                                r"see overlay-reserve\)$")
         self.assertEqual(self.agent.count("guest-fsfreeze-freeze"), 0)
         self.assert_nothing_left()

@@ -15,7 +15,7 @@
 
 namespace holdfast::host::snapshot {
 
-class BtrfsStrategy final : public StorageStrategy {
+class BtrfsStrategy : public StorageStrategy {
  public:
   static constexpr std::string_view kName = "btrfs";
 

@@ -15,6 +15,7 @@
 #include <array>
 #include <cerrno>
 #include <iterator>
+#include <sstream>
 
 #include "base/text.h"
 #include "base/unique_fd.h"
@@ -126,6 +127,28 @@ Result<void> delete_subvolume(base::ProcessRunner& processes, const std::string&
       processes.run({.argv = delete_command(path), .environment = {}, .deadline = deadline});
   if (!outcome.succeeded()) return outcome.as_error("btrfs");
   return {};
+}
+
+std::optional<std::uint64_t> exclusive_bytes(base::ProcessRunner& processes,
+                                             const std::string& path, base::Deadline deadline) {
+  const base::ProcessOutcome outcome =
+      processes.run({.argv = {"btrfs", "qgroup", "show", "--raw", "-f", path},
+                     .environment = {},
+                     .deadline = deadline});
+  return outcome.succeeded() ? exclusive_in(outcome.output) : std::nullopt;
+}
+
+// "0/257   4210688   16384", with or without a path: the subvolume's own group is of level 0.
+std::optional<std::uint64_t> exclusive_in(std::string_view output) {
+  std::istringstream lines{std::string(output)};
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string group;
+    std::uint64_t referenced = 0;
+    std::uint64_t exclusive = 0;
+    if (words >> group >> referenced >> exclusive && group.starts_with("0/")) return exclusive;
+  }
+  return std::nullopt;
 }
 
 }  // namespace holdfast::host::snapshot

@@ -5,7 +5,10 @@
 // Threads: plain functions.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -39,5 +42,14 @@ namespace holdfast::host::snapshot {
 // Both; no error if nothing was there.
 [[nodiscard]] base::Result<void> delete_subvolume(base::ProcessRunner& processes,
                                                   const std::string& path, base::Deadline deadline);
+
+// What no other subvolume has, and so what would be free without it, in bytes: as the quota groups
+// of the filesystem count it, when it was last committed. None if they are not on, or this process
+// may not ask.
+[[nodiscard]] std::optional<std::uint64_t> exclusive_bytes(base::ProcessRunner& processes,
+                                                           const std::string& path,
+                                                           base::Deadline deadline);
+// In what `btrfs qgroup show --raw -f` prints.
+[[nodiscard]] std::optional<std::uint64_t> exclusive_in(std::string_view output);
 
 }  // namespace holdfast::host::snapshot

@@ -10,8 +10,8 @@
 #include <cerrno>
 
 #include "base/text.h"
-#include "base/uninterrupted.h"
 #include "base/unique_fd.h"
+#include "snapshot/clone_file.h"
 
 namespace holdfast::host::snapshot {
 
@@ -41,18 +41,6 @@ Result<void> check_filesystem(const std::string& directory) {
   return Error(ErrorCode::kUnsupported,
                "the filesystem of " + base::in_quotes(directory) + " has no reflinks")
       .with_hint("see METHODS in holdfast(1) for others");
-}
-
-// An image without copy-on-write and checksums can be cloned by btrfs only into another such file.
-Result<void> make_alike(int image, int clone) {
-  unsigned int flags = 0;
-  if (::ioctl(image, FS_IOC_GETFLAGS, &flags) != 0 || (flags & FS_NOCOW_FL) == 0) return {};
-  unsigned int own = 0;
-  if (::ioctl(clone, FS_IOC_GETFLAGS, &own) == 0) {
-    own |= FS_NOCOW_FL;
-    if (::ioctl(clone, FS_IOC_SETFLAGS, &own) == 0) return {};
-  }
-  return base::errno_error(errno, "unable to make a file without copy-on-write");
 }
 
 }  // namespace
@@ -94,10 +82,7 @@ Result<void> ReflinkStrategy::do_take(const JournalSnapshot& snapshot, Deadline 
   if (!image) return image.error();
   const auto clone = open_image(snapshot.path, O_RDWR);
   if (!clone) return clone.error();
-  const int done =
-      base::uninterrupted([&] { return ::ioctl(clone->get(), FICLONE, image->get()); });
-  if (done != 0) return base::errno_error(errno, "unable to clone it");
-  return {};
+  return clone_file(image->get(), clone->get());
 }
 
 Result<void> ReflinkStrategy::do_remove(const JournalSnapshot& snapshot, Deadline /*deadline*/) {

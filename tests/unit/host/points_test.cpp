@@ -4,10 +4,14 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+
 #include "base/file.h"
 #include "image/image_info.h"
+#include "point/kept_chain.h"
 #include "point/store.h"
 #include "point/tree.h"
+#include "snapshot/btrfs/subvolume.h"
 #include "support/temporary_directory.h"
 
 namespace holdfast::host::point {
@@ -98,6 +102,54 @@ TEST(Points, StandOnWhatTheOneThatIsTakenOutStoodOn) {
   EXPECT_EQ(points.current, "");
 }
 
+TEST(Points, OfSubvolumesNameTheirSnapshotsAndNoOthersDo) {
+  Points points = sample();
+  points.points[0].snapshots = {{"/images", "/images/.snapshot"}};
+  EXPECT_EQ(parse_points(base::to_document(to_json(points))).error().text(),
+            "its snapshots are none");
+  points.points[0].method = kBtrfs;
+  const auto again = parse_points(base::to_document(to_json(points)));
+  ASSERT_TRUE(again) << again.error().text();
+  ASSERT_EQ(again->points[0].snapshots.size(), 1U);
+  EXPECT_EQ(again->points[0].snapshots[0].source, "/images");
+  EXPECT_EQ(again->points[0].snapshots[0].path, "/images/.snapshot");
+  EXPECT_EQ(to_json(*again), to_json(points));
+  points.points[0].snapshots[0].path = "images/.snapshot";
+  EXPECT_EQ(parse_points(base::to_document(to_json(points))).error().text(),
+            "a snapshot's path is not absolute");
+  points.points[0].snapshots.clear();
+  EXPECT_EQ(parse_points(base::to_document(to_json(points))).error().text(),
+            "its snapshots are none");
+}
+
+TEST(Layers, AreReadInTheSnapshotOfTheInnermostSubvolume) {
+  const TemporaryDirectory directory;
+  const std::string outer = directory.path();
+  const std::string inner = directory.file("inner");
+  for (const char* name : {"inner", "kept", "inner/kept"})
+    std::filesystem::create_directory(directory.file(name));
+  Point taken = point(kFirst, "");
+  taken.method = kBtrfs;
+  taken.snapshots = {{outer, outer + "/kept"}, {inner, inner + "/kept"}};
+  taken.disks = {{"vda", {{inner + "/vda.qcow2", "qcow2"}, {outer + "/golden", "raw"}}, 65536}};
+  EXPECT_EQ(layers_of(taken, taken.disks[0]).error().code(), ErrorCode::kNotFound);
+  const auto make = [](const std::string& path) {
+    ASSERT_TRUE(base::write_file(path, "x", 0600, base::Durable::kNo));
+  };
+  make(inner + "/kept/vda.qcow2");
+  // In no snapshot, since it is in a subvolume of its own: as it is.
+  auto layers = layers_of(taken, taken.disks[0]);
+  ASSERT_TRUE(layers) << layers.error().text();
+  ASSERT_EQ(layers->size(), 2U);
+  EXPECT_EQ(layers->at(0).path, inner + "/kept/vda.qcow2");
+  EXPECT_EQ(layers->at(1).path, outer + "/golden");
+  make(outer + "/kept/golden");
+  layers = layers_of(taken, taken.disks[0]);
+  ASSERT_TRUE(layers) << layers.error().text();
+  EXPECT_EQ(layers->at(1).path, outer + "/kept/golden");
+  EXPECT_EQ(layers->at(1).format, "raw");
+}
+
 TEST(Store, IsPrivateAndGoesWithTheLastPoint) {
   const TemporaryDirectory directory;
   const Store store(directory.file(""), "web1");
@@ -112,6 +164,18 @@ TEST(Store, IsPrivateAndGoesWithTheLastPoint) {
   EXPECT_NE(::stat(directory.file("points/web1.json").c_str(), &status), 0);
   ASSERT_TRUE(base::write_file(directory.file("points/web1.json"), "{}", 0600, base::Durable::kNo));
   EXPECT_EQ(store.load().error().code(), ErrorCode::kCorrupt);
+}
+
+TEST(Subvolume, KnowsWhatItsQuotaGroupHasAlone) {
+  using snapshot::exclusive_in;
+  EXPECT_EQ(exclusive_in("Qgroupid    Referenced    Exclusive   Path \n"
+                         "--------    ----------    ---------   ---- \n"
+                         "0/257          4210688        16384   a/.s1\n"),
+            16384U);
+  EXPECT_EQ(exclusive_in("qgroupid         rfer         excl \n1/5 7 8\n0/257 4210688 32768"),
+            32768U);
+  EXPECT_EQ(exclusive_in(""), std::nullopt);
+  EXPECT_EQ(exclusive_in("0/257 none 0\n"), std::nullopt);
 }
 
 TEST(ImageInfo, HasSnapshotsBitmapsAndWhatIsBelow) {
