@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "core/mounts.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <map>
 
@@ -56,6 +58,14 @@ bool better(const Mount& a, const Mount& b) {
   return a.mount_point.size() < b.mount_point.size();
 }
 
+// A file that is mounted over another, as systemd-nspawn does with the host's os-release: it is
+// part of somebody else's filesystem, and no directory that could be opened.
+bool is_of_one_file(const Mount& mount) {
+  struct stat status {};
+  return mount.root != "/" && mount.source.starts_with("/dev/") &&
+         ::stat(mount.mount_point.c_str(), &status) == 0 && !S_ISDIR(status.st_mode);
+}
+
 }  // namespace
 
 base::Result<std::vector<Mount>> parse_mountinfo(std::string_view text) {
@@ -106,6 +116,7 @@ base::Result<std::vector<std::string>> freezable_here() {
   if (!text) return std::move(text).error();
   auto mounts = parse_mountinfo(*text);
   if (!mounts) return std::move(mounts).error();
+  std::erase_if(*mounts, is_of_one_file);
   return freezable(*mounts);
 }
 

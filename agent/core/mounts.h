@@ -32,7 +32,7 @@ struct Mount {
 // read-only, and is the guest's root all the same.
 [[nodiscard]] std::vector<std::string> freezable(const std::vector<Mount>& mounts);
 
-// Both on the file of this process.
+// Both on the file of this process, without what is mounted of a single file.
 [[nodiscard]] base::Result<std::vector<std::string>> freezable_here();
 
 }  // namespace holdfast::core
