@@ -22,6 +22,9 @@ constexpr std::array<std::string_view, 17> kNothingKept{
     "proc",    "sysfs",   "tmpfs",     "devtmpfs",   "devpts", "mqueue", "cgroup", "cgroup2", "bpf",
     "debugfs", "tracefs", "hugetlbfs", "securityfs", "ramfs",  "autofs", "pstore", "fusectl"};
 
+// What systemd-nspawn itself mounts, https://systemd.io/CONTAINER_INTERFACE.
+constexpr std::string_view kOfTheManager = "/run/host/os-release";
+
 struct Line {
   std::string path;
   std::string kind;
@@ -54,12 +57,13 @@ Result<std::string> mountinfo_of(pid_t leader) {
 std::vector<OtherMount> parse_other_mounts(std::string_view mountinfo) {
   std::vector<OtherMount> mounts;
   for (const Line& line : lines_of(mountinfo)) {
-    if (line.path == "/") continue;
+    if (line.path == "/" || line.path == kOfTheManager) continue;
     const bool kept =
         std::find(kNothingKept.begin(), kNothingKept.end(), line.kind) == kNothingKept.end();
-    if (kept && mounts.size() < kMost) {
-      mounts.push_back({base::printable(line.path, 200), base::printable(line.kind, 40)});
-    }
+    OtherMount mount{base::printable(line.path, 200), base::printable(line.kind, 40)};
+    // One over the other is one place.
+    const bool known = std::find(mounts.begin(), mounts.end(), mount) != mounts.end();
+    if (kept && !known && mounts.size() < kMost) mounts.push_back(std::move(mount));
   }
   return mounts;
 }

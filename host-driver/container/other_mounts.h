@@ -19,6 +19,8 @@ namespace holdfast::host::container {
 struct OtherMount {
   std::string path;  // as in the container, printable
   std::string kind;  // "ext4"
+
+  [[nodiscard]] bool operator==(const OtherMount& other) const = default;
 };
 
 // Of the text of /proc/PID/mountinfo; what the kernel makes up, and what is in memory alone, is

@@ -37,7 +37,9 @@ TEST(ContainerMounts, AreThoseThatSomebodyWouldMiss) {
       "3 1 8:1 /data /srv/d\\040b rw,nosuid master:2 - ext4 /dev/b rw\n"
       "4 1 0:3 / /run rw - tmpfs tmpfs rw\n"
       "a line that is none\n"
-      "5 1 0:4 / /net rw - nfs4 host:/x rw\n");
+      "5 1 0:4 / /net rw - nfs4 host:/x rw\n"
+      "6 5 0:4 / /net ro - nfs4 host:/x rw\n"
+      "7 1 8:1 /usr/lib/os-release /run/host/os-release ro - ext4 /dev/b rw\n");
   ASSERT_EQ(mounts.size(), 2U);
   EXPECT_EQ(mounts[0].path + " " + mounts[0].kind, "/srv/d\\040b ext4");
   EXPECT_EQ(mounts[1].path + " " + mounts[1].kind, "/net nfs4");
