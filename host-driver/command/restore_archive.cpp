@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "command/backup_check.h"
+#include "command/commands.h"
 #include "command/fresh_files.h"
 #include "command/partial_file.h"
 #include "command/watcher.h"
@@ -80,6 +81,19 @@ class FreshTree {
   ProcessRunner& processes_;
 };
 
+// Nothing keeps its users from what is set-user-ID in there, or from devices, which are this
+// host's.
+bool others_may_enter(const std::string& path) {
+  std::error_code problem;
+  for (auto place = std::filesystem::absolute(path, problem); !problem;
+       place = place.parent_path()) {
+    struct stat status {};
+    if (::stat(place.c_str(), &status) != 0 || (status.st_mode & S_IXOTH) == 0) return false;
+    if (place == place.parent_path()) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Result<Json> restore_archive(const ChosenBackup& chosen, const Invocation& invocation,
@@ -107,6 +121,10 @@ Result<Json> restore_archive(const ChosenBackup& chosen, const Invocation& invoc
   if (!unpacked) return base::wrap(std::move(unpacked).error(), "unable to unpack the archive");
   if (auto kept = tree->keep_as(target, deadline); !kept) return std::move(kept).error();
   above->keep();
+  if (others_may_enter(target)) {
+    say("every user of this host may enter " + base::in_quotes(target) +
+        ", and use what devices and set-user-ID programs are in it: close a directory above it");
+  }
   Json all{{"vm", vm}, {"id", backup.manifest.id}, {"directory", target}};
   if (!invocation.json && !invocation.quiet) {
     std::cout << vm << ": " << backup.manifest.id << ": restored to '" << base::printable(target)

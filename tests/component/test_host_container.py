@@ -2,6 +2,7 @@
 """Containers: their instant, what an archive of one holds, and that nothing of a run stays behind."""
 
 import hashlib
+import io
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import socket
 import stat
 import struct
 import subprocess
+import tarfile
 
 from container_case import NAME, Container, ContainerCase
 from host_case import MIB, VM
@@ -311,6 +313,109 @@ class Refused(ContainerCase):
         os.unlink(os.path.join(self.container.root, "big"))
         self.back_up()
         self.assert_nothing_left()
+
+
+class Forged(ContainerCase):
+    """The archive is somebody else's work, and its manifest fits it."""
+
+    def setUp(self):
+        super().setUp()
+        self.outside = self.path("outside")
+        os.mkdir(self.outside)
+        self.write_kept()
+
+    def write_kept(self):
+        with open(f"{self.outside}/kept", "w", encoding="ascii") as file:
+            file.write("of the host")
+
+    def forge(self, *entries):
+        """The published backup's archive has these, each a name and what makes it something else than
+        a file that says 'evil'."""
+        manifest = self.back_up(compress="none")
+        directory = os.path.join(self.repository, VM, manifest["id"])
+        path = os.path.join(directory, "root.tar")
+        with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
+            for name, more in (("./", {"type": tarfile.DIRTYPE, "mode": 0o755}), *entries):
+                entry = tarfile.TarInfo(name)
+                content = b"" if "type" in more else b"evil"
+                entry.size = len(content)
+                for key, value in more.items():
+                    setattr(entry, key, value)
+                archive.addfile(entry, io.BytesIO(content))
+        with open(path, "rb") as file:
+            manifest["archive"].update(bytes=os.stat(path).st_size, entries=len(entries) + 1,
+                                       sha256=hashlib.file_digest(file, "sha256").hexdigest())
+        with open(os.path.join(directory, "manifest.json"), "w", encoding="utf-8") as file:
+            json.dump(manifest, file)
+        self.assertEqual(self.run_host("verify", VM).returncode, 0)
+
+    def assert_no_damage(self, beside):
+        with open(f"{self.outside}/kept", encoding="ascii") as file:
+            self.assertEqual((os.listdir(self.outside), file.read()), (["kept"], "of the host"))
+        self.assertEqual(sorted(os.listdir(self.machines)), beside)
+        self.assert_nothing_left()
+
+    def test_nothing_outside_is_made_written_to_or_linked(self):
+        up = "../" * 20 + self.outside.lstrip("/")
+        link = {"type": tarfile.SYMTYPE}
+        hard = {"type": tarfile.LNKTYPE}
+        for entries in (
+                [(f"{up}/evil", {})], [(f"{self.outside}/evil", {})], [("./a/../../evil", {})],
+                [("./link", {**link, "linkname": self.outside}), ("./link/evil", {})],
+                [("./link", {**link, "linkname": up}), ("./link/evil", {})],
+                [("./link", {**link, "linkname": self.outside + "/kept"}), ("./link", {})],
+                [("./one", {**link, "linkname": "."}), ("./one/two", {**link, "linkname": ".."}),
+                 ("./one/two/evil", {})],
+                [("./hard", {**hard, "linkname": f"{self.outside}/kept"}), ("./hard", {})],
+                [("./hard", {**hard, "linkname": f"{up}/kept"}), ("./hard", {})],
+                [("./link", {**link, "linkname": self.outside}),
+                 ("./hard", {**hard, "linkname": "./link/kept"}), ("./hard", {})],
+                # The tree itself, and its mode, as a link.
+                [("./", {**link, "linkname": self.outside}), ("./evil", {})]):
+            with self.subTest(entries=entries):
+                self.forge(*entries)
+                out = os.path.join(self.machines, "restored")
+                done = self.run_host("restore", VM, "latest", "--to", out)
+                self.assertIn(done.returncode, (0, 1), done.stderr)
+                if done.returncode == 1:
+                    self.failing(done)
+                    self.assert_no_damage([NAME])
+                    continue
+                self.assert_no_damage(["restored", NAME])
+                self.assertFalse(os.path.islink(out))
+                for directory, _, files in os.walk(out):
+                    for name in files:
+                        self.assertEqual(os.lstat(os.path.join(directory, name)).st_nlink, 1)
+                subprocess.run(["btrfs", "-q", "subvolume", "delete", out], check=True)
+
+    def test_nothing_of_the_host_gets_into_the_running_one(self):
+        link = {"type": tarfile.SYMTYPE, "linkname": self.outside}
+        for entries, paths in (
+                ([("./data", link)], ["/data/kept"]),
+                ([("./data", link), ("./data/kept", {})], ["/data", "/data/kept"]),
+                ([("./data", link), ("./data/kept", {})], ["/data/kept"]),
+                ([("./other", {"type": tarfile.LNKTYPE, "linkname": f"{self.outside}/kept"})],
+                 ["/other"])):
+            with self.subTest(entries=entries, paths=paths):
+                self.forge(*entries)
+                done = self.run_host("restore", VM, "latest", "--into-running",
+                                     *(f"--path={path}" for path in paths))
+                self.assertIn(done.returncode, (0, 1), done.stderr)
+                found = subprocess.run(["grep", "-r", "of the host", self.container.root],
+                                       capture_output=True, text=True, check=False)
+                self.assertEqual(found.stdout, "")
+                self.assert_no_damage([NAME])
+
+    def test_devices_and_privileged_programs_are_told_of_where_others_may_come(self):
+        self.forge(("./disk", {"type": tarfile.BLKTYPE, "devmajor": 7, "devminor": 250,
+                               "mode": 0o666}), ("./program", {"mode": 0o4755}))
+        os.chmod(self.directory, 0o755)
+        done = self.run_host("restore", VM, "latest", "--to", self.path("open"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, r"every user of this host may enter '/\S+/open', and use what "
+                                      r"devices and set-user-ID programs are in it")
+        os.chmod(self.directory, 0o700)
+        self.restore()
 
 
 class Killed(ContainerCase):
