@@ -20,16 +20,17 @@ constexpr const char* kArea = "container";
 
 void look_at_root(const Patient& patient, const container::Found& found, Findings& findings) {
   const auto time = [&] { return Deadline::in(patient.settings.agent_timeout); };
-  const auto root =
-      container::RootSnapshot::of(found.root, "holdfast-doctor", patient.processes, time());
+  const auto root = container::RootSnapshot::of(
+      found.root, "holdfast-doctor", patient.settings.overlay_reserve, patient.processes, time());
   if (!root) {
     findings.push_back(problem(kArea, "storage", root.error(), "see CONTAINERS in holdfast(1)"));
     return;
   }
   findings.push_back({Level::kOk, kArea, "storage",
-                      "its root '" + base::printable(found.root) + "' is in the subvolume '" +
-                          base::printable(root->source()) + "'"});
-  const auto subvolumes = root->left_out(time());
+                      "its root '" + base::printable(found.root) + "' is in the " +
+                          ((*root)->method() == "lvm" ? "logical volume" : "subvolume") + " '" +
+                          base::printable((*root)->place().source) + "'"});
+  const auto subvolumes = (*root)->left_out(time());
   const auto mounts = container::other_mounts(found.leader);
   if (!subvolumes || !mounts) return;
   const auto lacking = [&](const std::string& what) {

@@ -14,7 +14,6 @@
 #include "run/container_state.h"
 #include "run/evidence_json.h"
 #include "run/state.h"
-#include "snapshot/btrfs/subvolume.h"
 
 namespace holdfast::host::run {
 
@@ -112,9 +111,9 @@ Result<void> ContainerRun::look_at_container() {
 
 Result<void> ContainerRun::look_at_root(const std::string& id) {
   const std::string run = id.substr(id.size() - kRunDigits);
-  auto root =
-      container::RootSnapshot::of(found_.root, "holdfast-" + settings_.vm + "-" + run + "-0",
-                                  processes_, Deadline::in(settings_.agent_timeout));
+  auto root = container::RootSnapshot::of(
+      found_.root, "holdfast-" + settings_.vm + "-" + run + "-0", settings_.overlay_reserve,
+      processes_, Deadline::in(settings_.agent_timeout));
   if (!root) return std::move(root).error();
   root_ = std::move(*root);
   auto left_out = root_->left_out(Deadline::in(settings_.agent_timeout));
@@ -130,7 +129,7 @@ Result<void> ContainerRun::look_at_root(const std::string& id) {
     observer_.note("leaving out '" + mount.path +
                    "', where another filesystem is mounted: " + mount.kind);
   journal_ = {.run = run, .method = kContainerMethod, .may_be_taken = true, .disks = {}};
-  journal_.snapshots = {{root_->source(), root_->path()}};
+  journal_.snapshots = {root_->place()};
   return {};
 }
 
@@ -175,11 +174,19 @@ Result<void> ContainerRun::archive() {
   copy_begin_ = std::chrono::steady_clock::now();
   container::Archiver archiver(processes_, deadline, stop_);
   const std::string path = draft_->directory() + "/" + container::archive_file(settings_.compress);
-  auto written = archiver.write(root_->root(), path, settings_.compress, settings_.rate_limit,
+  const auto tree = root_->tree();
+  if (!tree) return tree.error();
+  auto written = archiver.write(*tree, path, settings_.compress, settings_.rate_limit,
                                 [&](std::uint64_t bytes) {
                                   observer_.progress("archiving, " + base::format_bytes(bytes), 0);
                                 });
-  if (!written) return base::wrap(std::move(written).error(), "unable to archive the container");
+  if (!written) written = base::wrap(std::move(written).error(), "unable to archive the container");
+  // Also if the archive had no trouble: it may have been read from a snapshot worth nothing.
+  if (auto intact = root_->is_intact(Deadline::in(settings_.snapshot_timeout)); !intact) {
+    Error error = std::move(intact).error();
+    return written ? error : std::move(error).also(std::move(written).error());
+  }
+  if (!written) return written;
   // Read again: what cannot be unpacked is no backup.
   const auto entries = archiver.check(path, settings_.compress);
   if (!entries) return entries.error();
@@ -195,8 +202,7 @@ Result<void> ContainerRun::archive() {
 Result<void> ContainerRun::settle() {
   if (!to_settle_) return {};
   observer_.step("settle");
-  auto removed =
-      snapshot::delete_subvolume(processes_, root_->path(), Deadline::in(settings_.settle_timeout));
+  auto removed = root_->remove(Deadline::in(settings_.settle_timeout));
   if (!removed) return base::wrap(std::move(removed).error(), "unable to remove the snapshot");
   if (auto gone = journal_file_.remove(); !gone) return gone;
   to_settle_ = false;
@@ -245,7 +251,7 @@ Json ContainerRun::manifest() const {
           {"id", draft_->id()},
           {"vm", settings_.vm},
           {"group", nullptr},
-          {"method", "btrfs"},
+          {"method", std::string(root_->method())},
           {"kind", "archive"},
           {"begin", base::format_time(begin_)},
           {"end", base::format_time(now)},

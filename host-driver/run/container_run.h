@@ -6,7 +6,7 @@
 //   preflight  locks; the container, its root, its control group; leftovers of an earlier run
 //   guard      a guardian takes over the thaw
 //   freeze     holdfastctl freeze inside, where there is one; then all of its processes are stopped
-//   snapshot   of the subvolume that holds its root: no filesystem is frozen, which others may use
+//   snapshot   of the subvolume or the logical volume that holds its root
 //   thaw       the processes go on; holdfastctl thaw; the container's freeze record
 //   archive    tar of the snapshot, compressed, when there is a place for one more archive
 //   settle     the snapshot goes
@@ -82,7 +82,7 @@ class ContainerRun {
   container::Found found_;
   std::vector<container::OtherMount> other_mounts_;
   std::vector<std::string> left_out_;
-  std::optional<container::RootSnapshot> root_;
+  std::unique_ptr<container::RootSnapshot> root_;
   bool has_agent_ = false;
   std::optional<repository::Draft> draft_;
   // In the journal, and so to be removed.

@@ -9,8 +9,8 @@
 #include "base/text.h"
 #include "container/agent_inside.h"
 #include "container/freezer.h"
+#include "container/root_snapshot.h"
 #include "run/state.h"
-#include "snapshot/btrfs/subvolume.h"
 
 namespace holdfast::host::run {
 
@@ -99,7 +99,7 @@ Result<std::vector<std::string>> recover_container(const config::Settings& setti
   }
   for (const snapshot::JournalSnapshot& entry : (*journal)->snapshots) {
     auto removed =
-        snapshot::delete_subvolume(processes, entry.path, Deadline::in(settings.settle_timeout));
+        container::remove_by_journal(entry, processes, Deadline::in(settings.settle_timeout));
     if (!removed) return base::wrap(std::move(removed).error(), "unable to clear up");
   }
   done.emplace_back("removed the snapshot of the interrupted run");

@@ -17,6 +17,7 @@
 #include "run/container_state.h"
 #include "run/guardian.h"
 #include "run/state.h"
+#include "snapshot/btrfs/subvolume.h"
 
 namespace holdfast::host::run {
 
@@ -92,10 +93,9 @@ Result<void> RunningRestore::find() {
   const auto tag = repository::make_tag();
   if (!tag) return tag.error();
   const auto beside =
-      container::RootSnapshot::of(found_.root, "holdfast-" + settings_.vm + "-" + *tag + "-restore",
-                                  processes_, Deadline::in(settings_.agent_timeout));
-  if (!beside) return beside.error();
-  unpacked_ = beside->path();
+      container::place_beside(found_.root, "holdfast-" + settings_.vm + "-" + *tag + "-restore");
+  if (!beside) return base::wrap(beside.error(), "unable to restore into the container");
+  unpacked_ = *beside;
   tree_ = ".holdfast-" + *tag;
   journal_ = {.run = *tag, .method = kContainerMethod, .may_be_taken = true, .disks = {}};
   journal_.snapshots = {{found_.root, unpacked_}};
@@ -126,8 +126,12 @@ Result<std::string> RunningRestore::command(std::vector<std::string> argv) {
 Result<void> RunningRestore::unpack() {
   observer_.step("unpack");
   if (auto saved = journal_file_.save(journal_); !saved) return saved;
-  auto made = command({"btrfs", "subvolume", "create", unpacked_});
-  if (!made) return std::move(made).error();
+  if (snapshot::is_on_btrfs(found_.root)) {
+    auto made = command({"btrfs", "subvolume", "create", unpacked_});
+    if (!made) return std::move(made).error();
+  } else if (::mkdir(unpacked_.c_str(), 0700) != 0) {
+    return base::errno_error(errno, "unable to make '" + base::printable(unpacked_) + "'");
+  }
   if (::chmod(unpacked_.c_str(), 0700) != 0) {
     return base::errno_error(errno, "unable to use '" + base::printable(unpacked_) + "'");
   }

@@ -91,8 +91,8 @@ WRITER = """\
 """
 
 
-def missing():
-    reason = loopfs.missing("btrfs")
+def missing(kind):
+    reason = loopfs.missing(kind)
     if reason is None and (CGROUPS is None or not os.access(CGROUPS, os.W_OK)):
         reason = "there are no control groups of version 2"
     for program in ("btrfs", "tar", "zstd"):
@@ -108,7 +108,7 @@ class Container:
         self.name = name
         self.case = case
         self.root = os.path.join(case.machines, name)
-        subprocess.run(["btrfs", "-q", "subvolume", "create", self.root], check=True)
+        case.make_root(self.root)
         self.unit = f"machine-{name}.scope"
         self.cgroup = os.path.join(case.cgroups, self.unit, "payload")
         os.makedirs(self.cgroup)
@@ -167,13 +167,19 @@ class Container:
 
 
 class ContainerCase(HostCase):
+    KIND, MEBIBYTES = "btrfs", 512
+
     @classmethod
     def setUpClass(cls):
-        reason = missing()
+        reason = missing(cls.KIND)
         if reason:
             raise unittest.SkipTest(reason)
-        cls.filesystem = loopfs.LoopFilesystem(512, "btrfs")
+        cls.filesystem = loopfs.LoopFilesystem(cls.MEBIBYTES, cls.KIND)
         cls.addClassCleanup(cls.filesystem.close)
+
+    @staticmethod
+    def make_root(path):
+        subprocess.run(["btrfs", "-q", "subvolume", "create", path], check=True)
 
     def setUp(self):
         self.program = testing.built("host-driver/holdfast")

@@ -11,7 +11,7 @@
 #include <map>
 
 #include "snapshot/lvm/mounted_snapshot.h"
-#include "snapshot/lvm/volumes.h"
+#include "snapshot/lvm/volume_snapshots.h"
 #include "snapshot/storage_strategy.h"
 
 namespace holdfast::host::snapshot {
@@ -20,7 +20,9 @@ class LvmStrategy final : public StorageStrategy {
  public:
   static constexpr std::string_view kName = "lvm";
 
-  explicit LvmStrategy(StrategyContext context) : StorageStrategy(std::move(context)) {}
+  explicit LvmStrategy(StrategyContext context)
+      : StorageStrategy(std::move(context)),
+        volumes_(this->context().images.processes(), reserve()) {}
 
   [[nodiscard]] std::string_view name() const override { return kName; }
 
@@ -40,16 +42,9 @@ class LvmStrategy final : public StorageStrategy {
   [[nodiscard]] base::Result<void> do_remove(const JournalSnapshot& snapshot,
                                              base::Deadline deadline) override;
 
-  [[nodiscard]] base::Result<std::vector<Volume>> list(const std::string& group,
-                                                       base::Deadline deadline);
-  [[nodiscard]] base::Result<void> will_do(const Volume& volume) const;
-
-  // As they were when the run began.
-  std::vector<Volume> volumes_;
+  VolumeSnapshots volumes_;
   // By the snapshot's path: those whose filesystem has been asked for.
   std::map<std::string, MountedSnapshot> mounted_;
-  // A snapshot was not made in time, and may still be.
-  bool late_ = false;
 };
 
 }  // namespace holdfast::host::snapshot

@@ -88,8 +88,9 @@ Result<std::string> path_in_filesystem(std::string_view mountinfo, std::uint64_t
     const std::string root = unescaped(next_word(line));
     const std::string point = unescaped(next_word(line));
     const std::string above = point == "/" ? "" : point;
-    if (!path.starts_with(above + "/") || !root.starts_with('/')) break;
-    return (root == "/" ? "" : root) + path.substr(above.size());
+    if (!(path + "/").starts_with(above + "/") || !root.starts_with('/')) break;
+    const std::string inside = (root == "/" ? "" : root) + path.substr(above.size());
+    return inside.empty() ? "/" : inside;
   }
   return Error(ErrorCode::kNotFound,
                "unable to find where " + base::in_quotes(path) + " is mounted");
@@ -151,13 +152,15 @@ Result<std::string> MountedSnapshot::path_of(const std::string& original) const 
   if (::stat(original.c_str(), &now) != 0) {
     return base::errno_error(errno, "unable to look at " + base::in_quotes(original));
   }
-  if (::fstatat(top_.get(), inside->c_str() + 1, &then, AT_SYMLINK_NOFOLLOW) != 0) {
+  const std::string name = *inside == "/" ? "." : inside->substr(1);
+  if (::fstatat(top_.get(), name.c_str(), &then, AT_SYMLINK_NOFOLLOW) != 0) {
     return base::errno_error(errno,
                              "unable to find " + base::in_quotes(original) + " in the snapshot");
   }
-  if (!S_ISREG(then.st_mode) || then.st_ino != now.st_ino) {
+  const bool useful = S_ISREG(then.st_mode) || S_ISDIR(then.st_mode);
+  if (!useful || (then.st_mode & S_IFMT) != (now.st_mode & S_IFMT) || then.st_ino != now.st_ino) {
     return Error(ErrorCode::kCorrupt,
-                 base::in_quotes(original) + " is not the file that it was in the snapshot");
+                 base::in_quotes(original) + " is not what it was in the snapshot");
   }
   return "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(top_.get()) + *inside;
 }

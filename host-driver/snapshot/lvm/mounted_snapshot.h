@@ -16,7 +16,7 @@
 
 namespace holdfast::host::snapshot {
 
-// Where a file is within its filesystem: "/vm/web1.qcow2", wherever and whichever part of it is
+// Where a file or directory is within its filesystem: "/vm/web1.qcow2", wherever and whichever part of it is
 // mounted. `path` is absolute, without symbolic links.
 [[nodiscard]] base::Result<std::string> path_in_filesystem(const std::string& path);
 // The same with the text of /proc/self/mountinfo, for the mount of this number.
@@ -35,8 +35,8 @@ class MountedSnapshot {
   [[nodiscard]] static base::Result<MountedSnapshot> of(const std::string& device,
                                                         const std::string& filesystem);
 
-  // A name under which the programs that this process starts find the file that `original` was at
-  // the instant. kCorrupt if it is another one.
+  // A name under which the programs that this process starts find the file or directory that
+  // `original` was at the instant. kCorrupt if it is another one.
   [[nodiscard]] base::Result<std::string> path_of(const std::string& original) const;
 
  private:

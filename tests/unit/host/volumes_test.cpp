@@ -167,6 +167,11 @@ TEST_F(Mountinfo, SaysWhereAFileIsInItsFilesystem) {
   EXPECT_EQ(inside(31, "/mnt/with space/a.qcow2"), "/part one/a.qcow2");
 }
 
+TEST_F(Mountinfo, SaysWhereADirectoryIsThatIsItsTop) {
+  EXPECT_EQ(inside(30, "/srv/vm"), "/");
+  EXPECT_EQ(inside(31, "/mnt/with space"), "/part one");
+}
+
 TEST_F(Mountinfo, OfAnotherPlaceIsRefused) {
   for (const std::uint64_t mount : {30U, 32U, 33U, 99U})
     EXPECT_EQ(inside(mount, "/srv/vmx/a.qcow2"),
