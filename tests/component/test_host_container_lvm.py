@@ -174,6 +174,20 @@ class OnAVolume(LvmCase):
         self.assertEqual(self.published(), [])
         self.assert_nothing_left()
 
+    def test_one_that_is_all_of_a_volume_is_backed_up_and_not_restored_into(self):
+        self.container.announce(root=self.filesystem.mount_point)
+        done = self.run_host("doctor", VM)
+        self.assertIn(f"'{self.filesystem.mount_point}' is in the logical volume 'shm/root'", done.stdout)
+        self.assertEqual(self.run_host("backup", VM).returncode, 0)
+        where = os.path.basename(self.machines)
+        out = self.path("elsewhere")
+        self.assertEqual(self.run_host("restore", VM, "latest", "--to", out).returncode, 0)
+        self.assertEqual(sorted(os.listdir(f"{out}/{where}/{self.container.name}")), ["a", "b"])
+        line = self.failing(self.run_host("restore", VM, "latest", "--into-running", "--path=/x"))
+        self.assertIn("unable to restore into the container: the directory above it is on another "
+                      "filesystem", line)
+        self.assert_nothing_left()
+
     def test_killed_at_each_step_the_next_run_clears_up(self):
         kill = "kill -9 $driver; exit 1"
         # LVM's programs run in a session of their own, below setsid(1).
