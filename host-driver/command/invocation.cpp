@@ -97,8 +97,10 @@ po::options_description own_options(Invocation& invocation) {
   add("format", po::value(&invocation.format)->default_value("qcow2"),
       "restore, snapshot: qcow2 or raw");
   add("resume", po::bool_switch(&invocation.resume),
-      "restore: continue the machine where the checkpoint found it");
+      "restore, snapshot: continue the machine where its memory was kept");
   add("label", po::value(&invocation.label), "snapshot: a line to know the restore point by");
+  add("with-memory", po::bool_switch(&invocation.with_memory),
+      "snapshot: create a restore point of disks and memory");
   add("discard", po::bool_switch(&invocation.discard),
       "snapshot: revert without keeping what is there");
   add("foreign", po::bool_switch(&invocation.foreign),
@@ -195,9 +197,9 @@ Result<void> check_arguments(const Invocation& invocation) {
   if (count < verb->least || count > verb->most || empty) {
     return usage("usage: holdfast " + invocation.verb + " " + std::string(verb->arguments));
   }
-  if (invocation.verb != "snapshot" &&
-      (!invocation.label.empty() || invocation.discard || invocation.foreign)) {
-    return usage("--label, --discard and --foreign are for 'snapshot'");
+  if (invocation.verb != "snapshot" && (!invocation.label.empty() || invocation.discard ||
+                                        invocation.foreign || invocation.with_memory)) {
+    return usage("--label, --with-memory, --discard and --foreign are for 'snapshot'");
   }
   if (invocation.verb != "verify" && (invocation.boot || invocation.schedule)) {
     return usage("--boot and --schedule are for 'verify'");
@@ -209,9 +211,9 @@ Result<void> check_arguments(const Invocation& invocation) {
                                   !invocation.to.empty() || !invocation.disks.empty())) {
     return usage("--into-running is for 'restore' of one container, without --to and --disk");
   }
-  if (invocation.resume &&
+  if (invocation.resume && invocation.verb != "snapshot" &&
       (invocation.verb != "restore" || !invocation.group.empty() || invocation.into_running)) {
-    return usage("--resume is for 'restore' of one machine");
+    return usage("--resume is for 'restore' of one machine, and 'snapshot revert'");
   }
   if (invocation.verb == "backup" && !invocation.print_config) return check_backup(invocation);
   const bool scheduled = invocation.boot && invocation.schedule;

@@ -38,6 +38,7 @@ struct Invocation {
   bool schedule = false;
   std::string label;
   bool discard = false;
+  bool with_memory = false;
   bool foreign = false;
   std::string to;
   // Of a container: its files go back into it while it runs; these paths alone, unless empty.

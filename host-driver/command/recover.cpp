@@ -68,6 +68,13 @@ Result<std::vector<std::string>> recover_one(const config::Settings& settings,
     if (!gone_on) return gone_on.error();
     if (*gone_on) done.emplace_back("let the machine go on");
   }
+  image::QemuImg images(environment.processes, settings.qemu_img);
+  if (points->revert && points->revert->resume && monitor) {
+    // The same of a machine that was put back to its memory.
+    auto finished = run::finish_points(settings, images, &*monitor);
+    if (!finished) return finished;
+    done.insert(done.end(), finished->begin(), finished->end());
+  }
   const bool off = !monitor && !run::is_by_libvirt(settings) &&
                    monitor.error().code() == base::ErrorCode::kUnreachable;
   if (off) {
@@ -76,7 +83,6 @@ Result<std::vector<std::string>> recover_one(const config::Settings& settings,
     if (*left) leftover->reset();
   }
   if (*leftover || points->unfinished() || checkpoint) thaw_leftover(settings, done, environment);
-  image::QemuImg images(environment.processes, settings.qemu_img);
   if (off && !*leftover) {
     // Nothing but restore points can be finished while the machine is off.
     auto finished = run::finish_points(settings, images, nullptr);

@@ -5,17 +5,14 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <filesystem>
-#include <optional>
 
 #include "base/file.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "base/unix_socket.h"
-#include "qga/agent.h"
-#include "qga/fsfreeze.h"
 #include "qmp/client.h"
+#include "run/wake_guest.h"
 
 namespace holdfast::host::command {
 
@@ -123,28 +120,6 @@ Result<void> take_up(qmp::Client& monitor, const config::Settings& settings,
   return {};
 }
 
-void wake_guest(const config::Settings& settings, Resumed& resumed, const std::stop_token& stop) {
-  if (settings.agent.empty()) {
-    resumed.unthawed = "no agent socket is configured";
-    resumed.clock_unset = resumed.unthawed;
-    return;
-  }
-  std::optional<qga::Agent> agent;
-  const auto thawed =
-      qga::thaw_for_sure(agent, settings.agent, Deadline::in(settings.thaw_timeout * 2));
-  if (!thawed) {
-    resumed.unthawed = thawed.error().one_line();
-    resumed.clock_unset = "the guest is frozen";
-    return;
-  }
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto set =
-      agent->execute("guest-set-time",
-                     {{"time", std::chrono::duration_cast<std::chrono::nanoseconds>(now).count()}},
-                     Deadline::in(settings.agent_timeout * 2), stop);
-  if (!set) resumed.clock_unset = set.error().one_line();
-}
-
 }  // namespace
 
 Result<ResumptionPlan> plan_resumption(const config::Settings& settings,
@@ -200,13 +175,13 @@ Result<Resumed> resume_machine(const config::Settings& settings, const Resumptio
     return base::wrap(std::move(monitor).error(),
                       "QEMU was started, but is not at the monitor that is configured");
   }
-  Resumed resumed{.process = monitor->peer(), .unthawed = {}, .clock_unset = {}};
+  const auto process = monitor->peer();
   if (auto taken = take_up(*monitor, settings, plan, memory, stop); !taken) {
     (void)monitor->execute("quit", Json::object(), Deadline::in(kConnects));
     return std::move(taken).error();
   }
-  wake_guest(settings, resumed, stop);
-  return resumed;
+  run::Woken woken = run::wake_guest(settings, stop);
+  return Resumed{process, std::move(woken.unthawed), std::move(woken.clock_unset)};
 }
 
 }  // namespace holdfast::host::command

@@ -44,6 +44,8 @@ Result<void> check_options(const Invocation& invocation, std::string_view action
                                  : Result<void>();
   };
   if (auto right = only(!invocation.label.empty(), "label", "create"); !right) return right;
+  if (auto right = only(invocation.with_memory, "with-memory", "create"); !right) return right;
+  if (auto right = only(invocation.resume, "resume", "revert"); !right) return right;
   if (auto right = only(invocation.discard, "discard", "revert"); !right) return right;
   if (auto right = only(invocation.foreign, "foreign", "delete"); !right) return right;
   if (action == "extract" && invocation.to.empty()) return usage("extract needs --to DIR");

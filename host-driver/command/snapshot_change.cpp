@@ -83,6 +83,37 @@ void print_rotated(const std::string& vm, const Rotated& rotated, bool dry_run) 
   std::cout << ui::format_table(rows);
 }
 
+// A machine that goes on and does not do all that it should is told of as an error.
+Result<int> resume(run::Points& points, const config::Settings& settings, const std::string& id,
+                   const Invocation& invocation) {
+  const auto resumed = points.resume(id, invocation.discard);
+  if (!resumed) return resumed.error();
+  const auto& [saved, woken] = *resumed;
+  if (!woken.unthawed.empty()) {
+    return Error(ErrorCode::kGuest, "'" + settings.vm + "' goes on at '" + id +
+                                        "', but its guest may be frozen: " + woken.unthawed)
+        .with_hint("holdfast thaw " + settings.vm + ", and set its clock");
+  }
+  if (!woken.clock_unset.empty()) {
+    complain(Error(ErrorCode::kGuest,
+                   "the clock of the guest is not set, continuing: it shows the time of the "
+                   "restore point: " +
+                       woken.clock_unset));
+  }
+  if (invocation.json) {
+    std::cout << base::to_document(
+        {{"vm", settings.vm},
+         {"reverted_to", id},
+         {"saved", saved.empty() ? Json() : Json(saved)},
+         {"resumed",
+          {{"clock_not_set", woken.clock_unset.empty() ? Json() : Json(woken.clock_unset)}}}});
+  } else if (!invocation.quiet) {
+    std::cout << settings.vm << ": goes on at '" << id << "'"
+              << (saved.empty() ? "" : "; what was there is kept as '" + saved + "'") << std::endl;
+  }
+  return 0;
+}
+
 }  // namespace
 
 Result<int> snapshot_revert(const Invocation& invocation, Environment& environment) {
@@ -94,6 +125,7 @@ Result<int> snapshot_revert(const Invocation& invocation, Environment& environme
   const auto point = find_point((*points)->points(), settings->vm, invocation.arguments[2]);
   if (!point) return point.error();
   const std::string id = (*point)->id;
+  if (invocation.resume) return resume(**points, *settings, id, invocation);
   const auto saved = (*points)->revert(id, invocation.discard);
   if (!saved) return saved.error();
   if (invocation.json) {

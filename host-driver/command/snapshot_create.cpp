@@ -34,7 +34,8 @@ Result<void> rotate_after(const config::Settings& settings, image::QemuImg& imag
 Result<Point> take(const config::Settings& settings, const Invocation& invocation,
                    image::QemuImg& images, Environment& environment) {
   Watcher watcher(settings.vm, invocation.quiet);
-  run::PointRun point_run(settings, invocation.label, images, watcher, environment.stop);
+  run::PointRun point_run(settings, invocation.label, invocation.with_memory, images, watcher,
+                          environment.stop);
   auto point = point_run.run();
   watcher.end();
   return point;
@@ -55,7 +56,11 @@ Result<int> snapshot_create(const Invocation& invocation, Environment& environme
   } else if (!invocation.quiet) {
     std::cout << settings->vm << ": " << point->id << ": restore point, level "
               << repository::name_of(point->level) << ", " << point->disks.size()
-              << (point->disks.size() == 1 ? " disk" : " disks") << std::endl;
+              << (point->disks.size() == 1 ? " disk" : " disks")
+              << (point->memory ? ", with memory, for which the machine stood still for " +
+                                      std::to_string(point->memory->standstill_ms) + " ms"
+                                : "")
+              << std::endl;
   }
   int status = 0;
   if (point->level < repository::level_named(settings->prefer).value()) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <iostream>
 #include <map>
 #include <set>
@@ -125,13 +126,17 @@ Json as_json(const std::string& vm, const Seen& seen) {
 void print(const Seen& seen) {
   // What nobody counts is left out, and not guessed.
   const bool with_space = !seen.space.empty();
-  const auto row = [&](ui::Row words, const std::string& space, const std::string& label) {
+  const bool with_memory = std::any_of(seen.points.points.begin(), seen.points.points.end(),
+                                       [](const Point& point) { return point.memory.has_value(); });
+  const auto row = [&](ui::Row words, const std::string& space, const std::string& memory,
+                       const std::string& label) {
     if (with_space) words.push_back(space);
+    if (with_memory) words.push_back(memory);
     words.push_back(label);
     return words;
   };
   std::vector<ui::Row> rows{
-      row({"POINT", "TIME", "LEVEL", "METHOD", "DISKS", "STATE"}, "SPACE", "LABEL")};
+      row({"POINT", "TIME", "LEVEL", "METHOD", "DISKS", "STATE"}, "SPACE", "MEMORY", "LABEL")};
   for (const Branch& branch : point::as_tree(seen.points)) {
     const Point& point = *branch.point;
     const bool current = point.id == seen.points.current;
@@ -141,12 +146,12 @@ void print(const Seen& seen) {
                         std::to_string(point.disks.size()),
                         state_of(point, point::problems_of(point, seen.images))},
                        space == seen.space.end() ? "-" : base::format_bytes(space->second),
-                       point.label));
+                       point.memory ? base::format_bytes(point.memory->bytes) : "-", point.label));
   }
   for (const ForeignSnapshot& snapshot : point::foreign_in(seen.points, seen.images)) {
     rows.push_back(row({"  " + base::printable(snapshot.name, 64), time_of(snapshot), "-",
                         "foreign", std::to_string(snapshot.paths.size()), "-"},
-                       "-", snapshot.has_memory ? "with memory" : ""));
+                       "-", "-", snapshot.has_memory ? "with memory" : ""));
   }
   std::cout << ui::format_table(rows);
 }

@@ -87,7 +87,7 @@ OptionTable common_options() {
       choice("memory", "auto", {"auto", "live", "stopped"},
              "checkpoint: is the memory saved while the machine runs"),
       duration("memory-timeout", "2min", {kSecond, kHour},
-               "checkpoint: how long the machine may stand still for its memory"),
+               "checkpoint, snapshot: how long the machine may stand still for its memory"),
       flag("incremental", "yes", "copy only what has changed since the latest backup"),
       integer("full-every", "30", {1, 100}, "one of this many backups in a row is a full one"),
       {.name = "rate-limit",

@@ -22,7 +22,7 @@ constexpr base::JsonLimits kLimits{std::size_t{16} << 20U, 48};
 constexpr std::size_t kMostDisks = 256;
 constexpr std::size_t kDeepestChain = 32;
 constexpr std::array<std::string_view, 3> kStates{"taking", "kept", "removing"};
-constexpr std::array<std::string_view, 2> kPhases{"saving", "applying"};
+constexpr std::array<std::string_view, 3> kPhases{"saving", "applying", "waking"};
 
 Error wrong(const std::string& what) {
   return {ErrorCode::kProtocol, what};
@@ -120,6 +120,40 @@ Result<std::vector<PointSnapshot>> parse_snapshots(const Json& entry) {
   return snapshots;
 }
 
+// Of earlier versions, a point has none.
+Result<std::optional<PointMemory>> parse_memory(const Json& entry,
+                                                const std::vector<PointDisk>& disks) {
+  const auto found = entry.find("memory");
+  if (found == entry.end() || found->is_null()) return std::optional<PointMemory>();
+  if (!found->is_object()) return wrong("'memory' is no object");
+  auto disk = base::string_member(*found, "disk");
+  const auto bytes = base::integer_member(*found, "bytes");
+  const auto standstill = base::integer_member(*found, "standstill_ms");
+  auto qemu = base::string_member(*found, "qemu");
+  auto machine = base::string_member(*found, "machine");
+  for (const Result<std::string>* text : {&disk, &qemu, &machine}) {
+    if (!*text) return text->error();
+  }
+  if (!bytes) return bytes.error();
+  if (!standstill) return standstill.error();
+  if (*bytes < 0 || *standstill < 0) return wrong("a size is negative");
+  const bool known = std::any_of(disks.begin(), disks.end(),
+                                 [&](const PointDisk& one) { return one.name == *disk; });
+  if (!known) return wrong("the disk of the memory is none of its disks");
+  return std::optional<PointMemory>(
+      PointMemory{std::move(*disk), static_cast<std::uint64_t>(*bytes), *standstill,
+                  base::printable(*qemu, 40), base::printable(*machine, 100)});
+}
+
+Json memory_json(const std::optional<PointMemory>& memory) {
+  if (!memory) return {};
+  return {{"disk", memory->disk},
+          {"bytes", memory->bytes},
+          {"standstill_ms", memory->standstill_ms},
+          {"qemu", memory->qemu},
+          {"machine", memory->machine}};
+}
+
 Result<Point> parse_point(const Json& entry) {
   auto id = base::string_member(entry, "id");
   auto label = base::string_member(entry, "label");
@@ -146,6 +180,8 @@ Result<Point> parse_point(const Json& entry) {
   if (!disks) return std::move(disks).error();
   if (!snapshots) return std::move(snapshots).error();
   if (snapshots->empty() == (*method == kBtrfs)) return wrong("its snapshots are none");
+  auto memory = parse_memory(entry, *disks);
+  if (!memory) return std::move(memory).error();
   return Point{std::move(*id),
                base::printable(*label, kLongestLabel),
                std::move(*method),
@@ -155,7 +191,8 @@ Result<Point> parse_point(const Json& entry) {
                static_cast<repository::Level>(*level),
                **evidence,
                std::move(*disks),
-               std::move(*snapshots)};
+               std::move(*snapshots),
+               std::move(*memory)};
 }
 
 Result<std::optional<Revert>> parse_revert(const Json& document) {
@@ -169,7 +206,9 @@ Result<std::optional<Revert>> parse_revert(const Json& document) {
   if (!saved) return std::move(saved).error();
   if (!phase) return phase.error();
   return std::optional<Revert>(
-      Revert{std::move(*to), std::move(*saved), static_cast<Revert::Phase>(*phase)});
+      Revert{std::move(*to), std::move(*saved), static_cast<Revert::Phase>(*phase),
+             base::bool_member(*found, "resume").value_or(false),
+             base::printable(base::string_member(*found, "process").value_or(""), 100)});
 }
 
 // Of earlier versions, a document has none.
@@ -247,7 +286,8 @@ Json to_json(const Point& point) {
                 {"state", std::string(name_of(point.state))},
                 {"level", std::string(repository::name_of(point.level))},
                 {"evidence", point.evidence},
-                {"disks", std::move(disks)}};
+                {"disks", std::move(disks)},
+                {"memory", memory_json(point.memory)}};
   for (const PointSnapshot& snapshot : point.snapshots)
     entry["snapshots"].push_back({{"source", snapshot.source}, {"path", snapshot.path}});
   return entry;
@@ -261,7 +301,9 @@ Json to_json(const Points& points) {
   if (points.revert) {
     revert = {{"to", points.revert->to},
               {"saved", text_or_null(points.revert->saved)},
-              {"phase", std::string(kPhases.at(static_cast<std::size_t>(points.revert->phase)))}};
+              {"phase", std::string(kPhases.at(static_cast<std::size_t>(points.revert->phase)))},
+              {"resume", points.revert->resume},
+              {"process", points.revert->process}};
   }
   return {{"schema", kSchema},
           {"current", text_or_null(points.current)},

@@ -40,6 +40,17 @@ struct PointSnapshot {
   std::string path;
 };
 
+// The machine's memory of the same instant, in the image of one of the disks.
+struct PointMemory {
+  std::string disk;  // its name
+  std::uint64_t bytes = 0;
+  // How long the machine stood still for it, at the most.
+  std::int64_t standstill_ms = 0;
+  // What may load it: QEMU's version, and the type of the machine as QEMU had resolved it.
+  std::string qemu;
+  std::string machine;
+};
+
 // What is half done is finished or undone by whoever comes next.
 enum class State {
   kTaking,    // may be on some of the disks
@@ -60,6 +71,8 @@ struct Point {
   std::vector<PointDisk> disks;
   // Of one by the method `btrfs`; of any other none.
   std::vector<PointSnapshot> snapshots = {};
+  // Nothing: the disks alone.
+  std::optional<PointMemory> memory = {};
 };
 
 // All disks back to a point: begun, and not known to be done.
@@ -67,10 +80,14 @@ struct Revert {
   enum class Phase {
     kSaving,    // what was there is being kept as `saved`; the disks are untouched
     kApplying,  // disks may be changed
+    kWaking,    // all is done but that its guest may be frozen; with memory alone
   };
   std::string to;
   std::string saved;  // empty: nothing is to be saved
   Phase phase = Phase::kSaving;
+  // With the memory, in the machine's QEMU, and which process that was; the latter empty: unknown.
+  bool resume = false;
+  std::string process = {};
 };
 
 struct Points {

@@ -42,7 +42,12 @@ std::optional<std::string> problem_of(const Point& point, const PointDisk& disk,
     return "disk '" + disk.name + "': unable to look at " + base::in_quotes(path) + ": " +
            found->second.error().text();
   }
-  if (found->second->snapshot(snapshot_name(point.id)) != nullptr) return std::nullopt;
+  const image::ImageSnapshot* const there = found->second->snapshot(snapshot_name(point.id));
+  if (there != nullptr) {
+    const bool lacks = point.memory && point.memory->disk == disk.name && there->memory == 0;
+    if (!lacks) return std::nullopt;
+    return "disk '" + disk.name + "': " + base::in_quotes(path) + " has it without its memory";
+  }
   return "disk '" + disk.name + "': " + base::in_quotes(path) + " has it no more";
 }
 

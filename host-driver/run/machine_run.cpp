@@ -73,6 +73,14 @@ Result<void> MachineRun::recover(const snapshot::StrategyContext& context) {
   }
   const auto points = points_of(settings_).load();
   if (!points) return points.error();
+  if (points->revert && points->revert->resume) {
+    // Likewise: a machine that went back to a point with memory may stand still, or be frozen
+    // there.
+    auto finished = finish_points(settings_, context.images, &*monitor_);
+    if (!finished) return std::move(finished).error();
+    for (const std::string& line : *finished)
+      observer_.note(line);
+  }
   const bool left_by_us = leftover->has_value() || points->unfinished();
   if (auto reached = reach_agent(left_by_us); !reached) return reached;
   auto recovered =

@@ -9,10 +9,12 @@
 #include "run/evidence_json.h"
 #include "run/point_images.h"
 #include "run/points.h"
+#include "run/resumption.h"
 #include "run/strategy_context.h"
 #include "snapshot/btrfs/subvolume_point.h"
 #include "snapshot/internal/internal_instant.h"
 #include "snapshot/keep/keep_instant.h"
+#include "snapshot/machine_memory.h"
 
 namespace holdfast::host::run {
 
@@ -38,10 +40,11 @@ point::PointDisk point_disk(const qmp::Disk& disk) {
 
 }  // namespace
 
-PointRun::PointRun(const config::Settings& settings, std::string label, image::QemuImg& images,
-                   Observer& observer, std::stop_token stop)
+PointRun::PointRun(const config::Settings& settings, std::string label, bool with_memory,
+                   image::QemuImg& images, Observer& observer, std::stop_token stop)
     : settings_(settings),
       label_(std::move(label)),
+      with_memory_(with_memory),
       images_(images),
       observer_(observer),
       stop_(std::move(stop)),
@@ -67,6 +70,7 @@ Result<void> PointRun::make_ready() {
     return Error(ErrorCode::kUnsupported, "restore points of a machine of libvirt's are libvirt's")
         .with_hint("virsh snapshot-create-as; 'holdfast backup' does work through libvirt");
   }
+  if (auto able = check_memory(); !able) return able;
   if (auto locked = machine_.lock(); !locked) return locked;
   if (auto connected = machine_.connect(); !connected) return connected;
   const auto id = repository::make_backup_id(std::chrono::system_clock::now());
@@ -80,6 +84,20 @@ Result<void> PointRun::make_ready() {
 snapshot::StrategyContext PointRun::context_of(const std::string& id) {
   return strategy_context(settings_, machine_.monitor(), images_, machine_.journal(),
                           id.substr(id.size() - kRandomDigits));
+}
+
+Result<void> PointRun::check_memory() const {
+  if (!with_memory_) return {};
+  if (settings_.snapshot_method != point::kInternal) {
+    return Error(ErrorCode::kUnsupported, "a restore point beside the images keeps the disks alone")
+        .with_hint(
+            "'snapshot-method = internal' keeps the memory too; or a backup by the method "
+            "checkpoint");
+  }
+  if (settings_.memory != "live") return {};
+  return Error(ErrorCode::kUnsupported,
+               "a restore point's memory cannot be saved live: the machine stands still for it")
+      .with_hint("'memory = auto', or a backup by the method checkpoint");
 }
 
 // Everything that can fail without a change fails before the store knows of the point.
@@ -129,12 +147,23 @@ Result<void> PointRun::take() {
 Result<void> PointRun::take_inside() {
   snapshot::InternalInstant instant(machine_.monitor(),
                                     point::snapshot_name(points_.points.back().id));
+  Point& point = points_.points.back();
+  if (with_memory_) {
+    auto memory = memory_to_keep(settings_, machine_.monitor(), machine_.graph());
+    if (!memory) return std::move(memory).error();
+    instant.keep_memory(snapshot::room_for_memory(memory->bytes), settings_.memory_timeout);
+    point.memory = std::move(*memory);
+  }
   auto fit = instant.check(machine_.graph().disks, images_, settings_.overlay_reserve,
                            Deadline::in(settings_.qmp_timeout));
   if (!fit) return fit;
   // The last write before the freeze: from here on the snapshots may be there.
   if (auto saved = store_.save(points_); !saved) return saved;
-  return machine_.take_instant(instant);
+  if (auto taken = machine_.take_instant(instant); !taken) return taken;
+  if (!point.memory) return {};
+  point.memory->standstill_ms =
+      std::chrono::duration_cast<base::Millis>(machine_.evidence().window.transaction).count();
+  return {};
 }
 
 Result<void> PointRun::take_beside() {

@@ -23,8 +23,9 @@ namespace holdfast::host::run {
 
 class PointRun {
  public:
-  PointRun(const config::Settings& settings, std::string label, image::QemuImg& images,
-           Observer& observer, std::stop_token stop);
+  // `with_memory`: the machine's memory besides, which inside the images alone is possible.
+  PointRun(const config::Settings& settings, std::string label, bool with_memory,
+           image::QemuImg& images, Observer& observer, std::stop_token stop);
 
   // kLocked, kBelowRequired, kCancelled, and what the steps report.
   [[nodiscard]] base::Result<point::Point> run();
@@ -34,6 +35,7 @@ class PointRun {
   [[nodiscard]] snapshot::StrategyContext context_of(const std::string& id);
   [[nodiscard]] base::Result<void> add_point(const std::string& id);
   [[nodiscard]] base::Result<void> take();
+  [[nodiscard]] base::Result<void> check_memory() const;
   [[nodiscard]] base::Result<void> take_inside();
   [[nodiscard]] base::Result<void> take_beside();
   [[nodiscard]] base::Result<void> take_subvolumes();
@@ -41,6 +43,7 @@ class PointRun {
 
   const config::Settings& settings_;
   std::string label_;
+  bool with_memory_;
   image::QemuImg& images_;
   Observer& observer_;
   std::stop_token stop_;

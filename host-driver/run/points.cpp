@@ -12,8 +12,10 @@
 #include "repository/paths.h"
 #include "run/channel.h"
 #include "run/point_images.h"
+#include "run/resumption.h"
 #include "run/state.h"
 #include "snapshot/btrfs/subvolume_point.h"
+#include "snapshot/internal/memory_jobs.h"
 #include "snapshot/journal.h"
 
 namespace holdfast::host::run {
@@ -68,6 +70,39 @@ Error half_reverted(const config::Settings& settings, const std::string& to) {
       .with_hint("shut it down, then: holdfast recover " + settings.vm);
 }
 
+// As far as it was begun; one that is not done is told of.
+Result<std::vector<std::string>> finish_resumed(const config::Settings& settings,
+                                                qmp::Client& monitor, point::Points& points,
+                                                const point::Store& store) {
+  const std::string to = points.revert->to;
+  const auto finished = finish_resumption(settings, monitor, points, store);
+  if (!finished) return finished.error();
+  if (!finished->reverted) {
+    return std::vector<std::string>{"gave up the revert to '" + to + "': " + finished->why_not};
+  }
+  std::vector<std::string> done{"finished the revert to '" + to + "'"};
+  if (!finished->woken.unthawed.empty()) {
+    done.push_back("its guest may be frozen: " + finished->woken.unthawed);
+  } else if (!finished->woken.clock_unset.empty()) {
+    done.push_back("its guest's clock is not set: " + finished->woken.clock_unset);
+  }
+  return done;
+}
+
+// Of points that were being taken: QEMU may still be at work, and keeps the job in any case.
+Result<void> end_save_jobs(const config::Settings& settings, qmp::Client& monitor,
+                           const point::Points& points) {
+  for (const Point& point : points.points) {
+    if (!point.memory || point.state == State::kKept) continue;
+    const auto ended =
+        snapshot::finish_job(monitor, snapshot::save_job(point::snapshot_name(point.id)),
+                             Deadline::in(settings.memory_timeout + settings.qmp_timeout));
+    // Whether it went well does not matter any more.
+    if (!ended && ended.error().code() != ErrorCode::kRefused) return ended.error();
+  }
+  return {};
+}
+
 }  // namespace
 
 point::Store points_of(const config::Settings& settings) {
@@ -86,6 +121,17 @@ Result<std::vector<std::string>> finish_points(const config::Settings& settings,
     }
     return done;
   }
+  if (points->revert && points->revert->resume && monitor != nullptr &&
+      points->revert->phase != Revert::Phase::kSaving) {
+    auto lines = finish_resumed(settings, *monitor, *points, store);
+    if (!lines) return lines;
+    done = std::move(*lines);
+  }
+  if (monitor != nullptr) {
+    if (auto ended = end_save_jobs(settings, *monitor, *points); !ended) {
+      return std::move(ended).error();
+    }
+  }
   const bool applying = points->revert && points->revert->phase == Revert::Phase::kApplying;
   if (applying && monitor != nullptr) return half_reverted(settings, points->revert->to);
   auto disks = make_point_images(settings, images, monitor, *points);
@@ -99,6 +145,7 @@ Result<std::vector<std::string>> finish_points(const config::Settings& settings,
     points->current = to;
     done.push_back("finished the revert to '" + to + "'");
   }
+  // (In phase kWaking of a machine that is off: it was back, and has ended since.)
   points->revert.reset();
   std::vector<Point> unfinished;
   std::copy_if(points->points.begin(), points->points.end(), std::back_inserter(unfinished),
@@ -253,24 +300,33 @@ Result<std::vector<std::string>> Points::flatten() {
   return std::vector<std::string>(top_images_.begin(), top_images_.end());
 }
 
+// A state is worth nothing on another backing file.
+Result<void> Points::check_below(const Point& target) {
+  for (const point::PointDisk& disk : target.disks) {
+    auto same = point::check_below(target, disk, images_, Deadline::in(settings_.settle_timeout));
+    if (!same) return base::wrap(std::move(same).error(), "disk '" + disk.name + "'");
+  }
+  return {};
+}
+
 Result<void> Points::check_revert(const Point& target) {
   if (runs()) {
     return Error(ErrorCode::kRefused,
                  "'" + settings_.vm + "' runs: disks that it has open cannot be put back")
-        .with_hint("shut it down, revert, and start it again");
+        .with_hint(target.memory ? "--resume puts its memory back as well; or shut it down first"
+                                 : "shut it down, revert, and start it again");
   }
+  if (auto same = check_below(target); !same) return same;
   auto disks = make_disks();
   if (!disks) return std::move(disks).error();
   for (const point::PointDisk& disk : target.disks) {
-    auto same = point::check_below(target, disk, images_, Deadline::in(settings_.settle_timeout));
-    if (!same) return base::wrap(std::move(same).error(), "disk '" + disk.name + "'");
     auto good = (*disks)->check_apply(disk.chain.front().path, name_in_images(target));
     if (!good) return base::wrap(std::move(good).error(), "disk '" + disk.name + "'");
   }
   return {};
 }
 
-Result<void> Points::save_present(const Point& target) {
+Result<Point> Points::present_point(const Point& target) {
   if (points_.points.size() >= point::kMostPoints) {
     return Error(ErrorCode::kTooLarge, "there is no place for one more restore point")
         .with_hint("holdfast snapshot prune " + settings_.vm + ", or --discard");
@@ -278,12 +334,19 @@ Result<void> Points::save_present(const Point& target) {
   const auto now = std::chrono::system_clock::now();
   auto id = repository::make_backup_id(now);
   if (!id) return std::move(id).error();
-  Point present{.id = *id,
-                .label = "before the revert to " + target.id,
-                .method = target.method,
-                .parent = points_.current,
-                .time = base::format_time(now),
-                .disks = target.disks};
+  return Point{.id = std::move(*id),
+               .label = "before the revert to " + target.id,
+               .method = target.method,
+               .parent = points_.current,
+               .time = base::format_time(now),
+               .disks = target.disks};
+}
+
+Result<void> Points::save_present(const Point& target) {
+  auto made_up = present_point(target);
+  if (!made_up) return std::move(made_up).error();
+  Point present = std::move(*made_up);
+  const std::string id = present.id;
   if (target.method != point::kInternal) {
     for (point::PointDisk& disk : present.disks) {
       auto chain = point::present_chain(points_, disk);
@@ -293,10 +356,10 @@ Result<void> Points::save_present(const Point& target) {
   }
   for (const point::PointSnapshot& snapshot : target.snapshots) {
     present.snapshots.push_back(
-        {snapshot.source, snapshot::point_place(snapshot.source, settings_.vm, *id)});
+        {snapshot.source, snapshot::point_place(snapshot.source, settings_.vm, id)});
   }
   present.evidence["evidence"] = {{"reasons", {"the machine was off"}}};
-  points_.revert->saved = *id;
+  points_.revert->saved = id;
   points_.points.push_back(std::move(present));
   if (auto saved = save(); !saved) return saved;
   auto disks = make_disks();
@@ -305,7 +368,7 @@ Result<void> Points::save_present(const Point& target) {
     auto made = (*disks)->create(disk.chain.front().path, name_in_images(points_.points.back()));
     if (made) continue;
     points_.revert.reset();
-    if (auto removed = remove(*id); !removed) {
+    if (auto removed = remove(id); !removed) {
       return std::move(made).error().also(std::move(removed).error());
     }
     return made;
@@ -335,7 +398,7 @@ Error Points::after_failed_apply(Error error) {
 Result<std::string> Points::revert(const std::string& id, bool discard) {
   const Point target = *points_.find(id);
   if (auto good = check_revert(target); !good) return std::move(good).error();
-  points_.revert = Revert{id, {}, Revert::Phase::kSaving};
+  points_.revert = Revert{.to = id, .saved = {}};
   if (!discard) {
     if (auto saved = save_present(target); !saved) return std::move(saved).error();
   }

@@ -20,6 +20,7 @@
 #include "qmp/block_graph.h"
 #include "qmp/client.h"
 #include "repository/lock.h"
+#include "run/wake_guest.h"
 #include "snapshot/point_images.h"
 
 namespace holdfast::host::run {
@@ -69,6 +70,14 @@ class Points {
   // point, whose id is returned, unless it is to be discarded: then none.
   [[nodiscard]] base::Result<std::string> revert(const std::string& id, bool discard);
 
+  // Disks and memory of the point, in the QEMU that runs: the machine goes on where it was then, or
+  // else where it is. What was there is kept likewise. kUnsupported for a point without memory.
+  struct Resumed {
+    std::string saved;
+    Woken woken;
+  };
+  [[nodiscard]] base::Result<Resumed> resume(const std::string& id, bool discard);
+
   // The machine's images rest on nothing, neither on points nor on anything else; all points stay.
   // The images' paths. kUnsupported for one with snapshots inside, whose content is below it too.
   [[nodiscard]] base::Result<std::vector<std::string>> flatten();
@@ -80,7 +89,16 @@ class Points {
   // For the points as they are now.
   [[nodiscard]] base::Result<std::unique_ptr<snapshot::PointImages>> make_disks();
   [[nodiscard]] base::Result<void> check_revert(const point::Point& target);
+  [[nodiscard]] base::Result<void> check_below(const point::Point& target);
+  [[nodiscard]] base::Result<void> check_resume(const point::Point& target,
+                                                const qmp::BlockGraph& graph);
+  [[nodiscard]] base::Result<point::Point> present_point(const point::Point& target);
   [[nodiscard]] base::Result<void> save_present(const point::Point& target);
+  [[nodiscard]] base::Result<void> save_running_present(const point::Point& target,
+                                                        const qmp::BlockGraph& graph);
+  [[nodiscard]] base::Result<void> begin_resumption(const point::Point& target,
+                                                    const qmp::BlockGraph& graph);
+  [[nodiscard]] base::Error give_up(base::Error error);
   [[nodiscard]] base::Error after_failed_apply(base::Error error);
   [[nodiscard]] base::Result<void> save() const { return store_.save(points_); }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A checkpoint of a booted guest with a real qemu-ga: continued, it is where it was, down to what is
-nowhere but in its memory; its disks alone start clean.
+nowhere but in its memory; its disks alone start clean. And a restore point with memory, gone back to.
 
 The machine is small. How long one with more memory stands still depends on how much is in it;
 HOLDFAST_MEMORY (in MiB, half of it is filled) is for who wants to know.
@@ -36,6 +36,8 @@ cut -d' ' -f1,22 /proc/$(cat /run/counter)/stat
 cat /proc/sys/kernel/random/boot_id
 sha256sum </run/filled
 """
+# What has not happened in a machine that is back where it was before.
+CHANGE = "kill -KILL $(cat /run/counter); rm /run/filled; touch /run/after /after; sync"
 SAY = claims.Claims().say
 
 
@@ -92,21 +94,49 @@ class Checkpoint(unittest.TestCase):
             f"{manifest['window']['total_ms']:.0f} ms, {kept['bytes'] >> 20} MiB stored")
         return manifest
 
-    def test_goes_on_where_it_was_and_its_disks_alone_start_clean(self):
-        # A clock that is a year behind shows who has set it.
+    def set_clock_back(self):
+        """A clock that is a year behind shows who has set it."""
         self.shell(f"date -s @{int(time.time()) - YEAR}")
+
+    def goes_on(self, identity, before):
+        """Where it was, knowing nothing of later. What it counts it says."""
+        self.assertLess(abs(int(self.shell("date +%s")) - time.time()), 600)
+        self.assert_thawed()
+        self.assertEqual(self.shell(IDENTITY), identity)
+        self.assertEqual(self.shell("ls -d /run/after /after 2>/dev/null || :"), "")
+        counted = self.assert_counts_on()
+        self.assertGreaterEqual(counted, before)
+        self.assertEqual(self.shell("dmesg | grep -i 'ext4.*error' || :"), "")
+        return counted
+
+    def point(self, identity):
+        before = self.assert_counts_on()
+        point = self.host("snapshot", "create", "guest", "--with-memory", "--json")
+        self.assertEqual(point["level"], "filesystem", point)
+        self.assert_thawed()
+        self.assert_counts_on()
+        self.shell(CHANGE)
+        self.host("snapshot", "revert", "guest", point["id"], "--resume", "--discard", "--json")
+        self.goes_on(identity, before)
+        self.host("snapshot", "delete", "guest", point["id"], "--json")
+        SAY(f"restore point: {MEMORY} MiB stood still for {point['memory']['standstill_ms']} ms; "
+            "gone back to, the same process counts on")
+
+    def test_goes_on_where_it_was_and_its_disks_alone_start_clean(self):
+        self.set_clock_back()
         self.shell(f"head -c {MEMORY // 2}M /dev/urandom >/run/filled")
         with self.guest.agent() as agent:
             agent.write_file("/run/count.sh", COUNT.encode())
         self.shell("setsid sh /run/count.sh </dev/null >/dev/null 2>&1 & echo $! >/run/counter\n"
                    "until [ -e /count ]; do sleep 0.1; done")
         identity = self.shell(IDENTITY)
+        self.point(identity)
+        self.set_clock_back()
         self.back_up("stopped")
         before = self.assert_counts_on()
         backup = self.back_up("live")["id"]
         self.assert_counts_on()
-        # Nothing of this has happened.
-        self.shell("kill -KILL $(cat /run/counter); rm /run/filled; touch /run/after /after; sync")
+        self.shell(CHANGE)
         self.guest.close()
         self.continued(backup, identity, before)
         self.started(backup, identity, before)
@@ -117,13 +147,7 @@ class Checkpoint(unittest.TestCase):
         process = restored["process"]
         try:
             self.assertEqual((restored["not_thawed"], restored["clock_not_set"]), (None, None))
-            self.assertLess(abs(int(self.shell("date +%s")) - time.time()), 600)
-            self.assert_thawed()
-            self.assertEqual(self.shell(IDENTITY), identity)
-            self.assertEqual(self.shell("ls -d /run/after /after 2>/dev/null || :"), "")
-            counted = self.assert_counts_on()
-            self.assertGreaterEqual(counted, before)
-            self.assertEqual(self.shell("dmesg | grep -i 'ext4.*error' || :"), "")
+            counted = self.goes_on(identity, before)
         finally:
             os.kill(process, signal.SIGKILL)
             ended([process])

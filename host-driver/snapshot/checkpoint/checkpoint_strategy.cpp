@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "snapshot/checkpoint/release.h"
+#include "snapshot/machine_memory.h"
 #include "snapshot/room.h"
 #include "snapshot/standstill.h"
 
@@ -26,21 +27,6 @@ constexpr Millis kCommandTime{15000};
 
 Deadline command_time() {
   return Deadline::in(kCommandTime);
-}
-
-// Each page has a header in the file, and the devices have their share.
-std::uint64_t room_for_memory(std::uint64_t bytes) {
-  constexpr std::uint64_t kDevices = std::uint64_t{32} << 20U;
-  return bytes + bytes / 256 + kDevices;
-}
-
-Result<std::uint64_t> memory_of(qmp::Client& monitor) {
-  const auto sizes = monitor.execute("query-memory-size-summary", Json::object(), command_time());
-  if (!sizes) return sizes.error();
-  const auto base = base::integer_member(*sizes, "base-memory");
-  if (!base) return base.error();
-  const std::int64_t plugged = base::integer_member(*sizes, "plugged-memory").value_or(0);
-  return static_cast<std::uint64_t>(*base + plugged);
 }
 
 }  // namespace
@@ -89,7 +75,7 @@ Result<void> CheckpointStrategy::check_machine() {
 Result<std::vector<DiskPlan>> CheckpointStrategy::check(const qmp::BlockGraph& graph,
                                                         const Parent& parent) {
   if (auto able = check_machine(); !able) return std::move(able).error();
-  const auto bytes = memory_of(context().monitor);
+  const auto bytes = memory_of(context().monitor, command_time());
   if (!bytes) return bytes.error();
   kept_.ram_bytes = *bytes;
   room_ = room_for_memory(*bytes);

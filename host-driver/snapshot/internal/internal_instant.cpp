@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "snapshot/internal/memory_jobs.h"
 #include "snapshot/overlay_files.h"
 #include "snapshot/room.h"
 
@@ -34,7 +35,7 @@ Result<void> check_disk(const qmp::Disk& disk, image::QemuImg& images, Deadline 
   return {};
 }
 
-Result<void> check_room(const std::vector<qmp::Disk>& disks, int reserve) {
+Result<void> check_room(const std::vector<qmp::Disk>& disks, int reserve, std::uint64_t memory) {
   std::vector<Wanted> wanted;
   for (const qmp::Disk& disk : disks) {
     const std::string& path = disk.chain.front().path;
@@ -43,6 +44,7 @@ Result<void> check_room(const std::vector<qmp::Disk>& disks, int reserve) {
     if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
     wanted.push_back({path.substr(0, path.rfind('/') + 1),
                       disk.virtual_size / 100 * static_cast<std::uint64_t>(reserve)});
+    if (&disk == &disks.front()) wanted.back().bytes += memory;
   }
   return check_free(wanted, "keep a restore point in",
                     "the images grow with what the guest overwrites: see overlay-reserve");
@@ -60,13 +62,28 @@ Result<void> InternalInstant::check(const std::vector<qmp::Disk>& disks, image::
     if (auto fit = check_disk(disk, images, deadline); !fit) return fit;
     nodes_.push_back(disk.node);
   }
-  if (auto room = check_room(disks, reserve); !room) return room;
+  if (auto room = check_room(disks, reserve, room_); !room) return room;
   for (const qmp::Disk& disk : disks)
     flush_early(disk);
   return {};
 }
 
+void InternalInstant::keep_memory(std::uint64_t room, base::Millis patience) {
+  room_ = room;
+  patience_ = patience;
+}
+
+Result<void> InternalInstant::take_with_memory(Deadline deadline) {
+  const MemoryJob job{name_, nodes_, nodes_.front()};
+  if (auto begun = begin_save(monitor_, job, deadline); !begun) return begun;
+  const auto done = finish_job(monitor_, save_job(name_), deadline);
+  if (!done) return done.error();
+  if (*done) return {};
+  return Error(ErrorCode::kRefused, "somebody has dismissed the job that saves the memory");
+}
+
 Result<void> InternalInstant::take(Deadline deadline) {
+  if (room_ > 0) return take_with_memory(deadline);
   Json actions = Json::array();
   for (const std::string& node : nodes_) {
     actions.push_back({{"type", "blockdev-snapshot-internal-sync"},

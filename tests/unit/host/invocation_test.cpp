@@ -34,9 +34,12 @@ TEST(Invocation, SaysOneSpecificThing) {
     return invocation.error().text();
   };
   EXPECT_EQ(text({}), "a command is missing");
-  EXPECT_EQ(text({"backup", "x", "--resume"}), "--resume is for 'restore' of one machine");
+  EXPECT_EQ(text({"backup", "x", "--resume"}),
+            "--resume is for 'restore' of one machine, and 'snapshot revert'");
+  EXPECT_EQ(text({"backup", "x", "--with-memory"}),
+            "--label, --with-memory, --discard and --foreign are for 'snapshot'");
   EXPECT_EQ(text({"restore", "--group=ID", "--to=/d", "--resume"}),
-            "--resume is for 'restore' of one machine");
+            "--resume is for 'restore' of one machine, and 'snapshot revert'");
   EXPECT_EQ(text({"restore", "x", "latest", "--to=/d", "--resume", "--disk=vda"}),
             "--resume wants all disks, and --disk names some");
   EXPECT_EQ(text({"restore", "x", "latest", "--to=/d", "--resume", "--format=qcow2"}),

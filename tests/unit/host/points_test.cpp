@@ -49,11 +49,13 @@ Points sample() {
 TEST(Points, AreReadBackAsTheyWereWritten) {
   Points points = sample();
   points.points.back().state = State::kTaking;
-  points.revert = Revert{kFirst, kThird, Revert::Phase::kApplying};
+  points.points.front().memory = PointMemory{"vda", 1024, 19, "7.2.22", "pc-i440fx-7.2"};
+  points.revert = Revert{kFirst, kThird, Revert::Phase::kWaking, true, "1234 since 5678"};
   const auto again = parse_points(base::to_document(to_json(points)));
   ASSERT_TRUE(again) << again.error().text();
   EXPECT_EQ(to_json(*again), to_json(points));
   EXPECT_EQ(again->revert->saved, kThird);
+  EXPECT_EQ(again->points.front().memory->standstill_ms, 19);
 }
 
 TEST(Points, AreUnfinishedWhileOneIsTakenOrRemovedOrRevertedTo) {
@@ -62,7 +64,7 @@ TEST(Points, AreUnfinishedWhileOneIsTakenOrRemovedOrRevertedTo) {
   points.points[1].state = State::kRemoving;
   EXPECT_TRUE(points.unfinished());
   points.points[1].state = State::kKept;
-  points.revert = Revert{kFirst, {}, Revert::Phase::kSaving};
+  points.revert = Revert{.to = kFirst, .saved = {}};
   EXPECT_TRUE(points.unfinished());
 }
 
@@ -75,6 +77,10 @@ TEST(Points, AreRefusedIfOneStandsOnWhatComesLaterOrPathsAreNotAbsolute) {
   points.points[0].disks[0].chain[0].path = "vda.qcow2";
   EXPECT_EQ(parse_points(base::to_document(to_json(points))).error().text(),
             "an image's path is not absolute");
+  points = sample();
+  points.points[0].memory = PointMemory{"vdb", 1024, 0, "7.2.22", "pc"};
+  EXPECT_EQ(parse_points(base::to_document(to_json(points))).error().text(),
+            "the disk of the memory is none of its disks");
   points = sample();
   points.points[3].id = kFirst;
   points.current.clear();
