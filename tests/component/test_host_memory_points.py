@@ -207,6 +207,42 @@ class MemoryPoints(MemoryPointCase):
         self.assertEqual(self.machine.status(), "running")
 
 
+class Small(MemoryPointCase):
+    """The images are on a filesystem of their own, which has hardly room for the memory."""
+
+    SIZE = 80  # MiB
+
+    def make_machine(self):
+        if os.geteuid() != 0:
+            self.skipTest("mounting a small filesystem needs root")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.SIZE}m", "none",
+                        self.path("vm")], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", self.path("vm")], check=False)
+        return super().make_machine()
+
+    def test_without_the_room_nothing_is_kept_and_the_machine_goes_on(self):
+        self.mark(1)
+        filler = self.path("vm/filler")
+
+        def fill(leaving):
+            status = os.statvfs(self.path("vm"))
+            with open(filler, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, status.f_bavail * status.f_frsize - leaving)
+
+        self.agent.on_freeze = lambda: fill(64 << 10)
+        line = self.failing(self.run_host("snapshot", "create", VM, "--with-memory"))
+        self.agent.on_freeze = None
+        self.assertIn("unable to take the snapshot: ", line)
+        os.unlink(filler)
+        self.assertEqual((self.ids(), self.snapshots()), ([], {}))
+        self.assert_is(1)
+        # Less than it may need is found out beforehand.
+        fill(40 * MIB)
+        line = self.failing(self.run_host("snapshot", "create", VM, "--with-memory"))
+        self.assertRegex(line, r"40 MiB free, 64\.1 MiB wanted")
+        self.assertEqual(self.agent.count("guest-fsfreeze-freeze"), 1)
+
+
 class Interrupted(MemoryPointCase):
     def setUp(self):
         super().setUp()
