@@ -2,6 +2,9 @@
 //
 // Will the method do for these disks? Those whose instant is taken below QEMU, or that want more of
 // QEMU than the disks, are asked themselves.
+#include <sys/stat.h>
+
+#include "base/text.h"
 #include "doctor/doctor.h"
 #include "image/qemu_img.h"
 #include "point/points.h"
@@ -51,13 +54,34 @@ base::Result<void> check_beside(const Patient& patient, qmp::Client& monitor) {
              base::Deadline::in(settings.qmp_timeout));
 }
 
-base::Result<void> check_subvolumes(const Patient& patient, qmp::Client& monitor) {
+// What is pruned there takes its space for as long as a point is kept.
+void look_at_repository_beside(const std::string& repository, const std::string& subvolume,
+                               Findings& findings) {
+  struct stat theirs {};
+  struct stat images {};
+  // Each subvolume is a device of its own.
+  if (repository.empty() || ::stat(repository.c_str(), &theirs) != 0 ||
+      ::stat(subvolume.c_str(), &images) != 0 || theirs.st_dev != images.st_dev) {
+    return;
+  }
+  findings.push_back({Level::kWarning, kArea, "repository-in-points",
+                      "the repository is in the subvolume " + base::in_quotes(subvolume) +
+                          ", and so in every restore point of it: what is pruned stays there",
+                      "give the images a subvolume of their own: btrfs subvolume create"});
+}
+
+base::Result<void> check_subvolumes(const Patient& patient, qmp::Client& monitor,
+                                    Findings& findings) {
   const config::Settings& settings = patient.settings;
   image::QemuImg images(patient.processes, settings.qemu_img);
   snapshot::JournalFile unused("");
-  return snapshot::SubvolumePoint(
-             run::strategy_context(settings, monitor, images, unused, "doctor"), kNoId)
-      .check_point(*patient.disks, base::Deadline::in(settings.qmp_timeout));
+  snapshot::SubvolumePoint point(run::strategy_context(settings, monitor, images, unused, "doctor"),
+                                 kNoId);
+  auto fit = point.check_point(*patient.disks, base::Deadline::in(settings.qmp_timeout));
+  if (!fit) return fit;
+  for (const snapshot::JournalSnapshot& place : point.places())
+    look_at_repository_beside(settings.repository, place.source, findings);
+  return {};
 }
 
 }  // namespace
@@ -95,7 +119,8 @@ void look_at_snapshot_method(const Patient& patient, qmp::Client& monitor, Findi
   const bool beside = settings.snapshot_method == point::kOverlay;
   if (!beside && settings.snapshot_method != point::kBtrfs) return;
   if (!patient.disks || patient.disks->disks.empty()) return;
-  const auto fit = beside ? check_beside(patient, monitor) : check_subvolumes(patient, monitor);
+  const auto fit =
+      beside ? check_beside(patient, monitor) : check_subvolumes(patient, monitor, findings);
   if (fit) {
     findings.push_back({Level::kOk, kArea, "snapshot-method",
                         beside ? "restore points can be kept beside the images of all of them"

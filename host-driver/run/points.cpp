@@ -14,6 +14,7 @@
 #include "run/point_images.h"
 #include "run/resumption.h"
 #include "run/state.h"
+#include "snapshot/btrfs/subvolume.h"
 #include "snapshot/btrfs/subvolume_point.h"
 #include "snapshot/internal/memory_jobs.h"
 #include "snapshot/journal.h"
@@ -61,6 +62,11 @@ Result<void> tidy_names(const config::Settings& settings, image::QemuImg& images
   if (left == points.images) return {};
   points.images = std::move(left);
   return points_of(settings).save(points);
+}
+
+// Before anything is begun that could be neither finished nor undone.
+Result<void> check_may_remove(const Point& point) {
+  return point.method == point::kBtrfs ? snapshot::check_administer() : Result<void>();
 }
 
 Error half_reverted(const config::Settings& settings, const std::string& to) {
@@ -254,6 +260,7 @@ Result<void> Points::reach(const std::stop_token& stop) {
 
 Result<void> Points::remove(const std::string& id) {
   Point& point = *points_.find(id);
+  if (auto able = check_may_remove(point); !able) return able;
   point.state = State::kRemoving;
   if (auto saved = save(); !saved) return saved;
   auto disks = make_disks();
@@ -316,6 +323,7 @@ Result<void> Points::check_revert(const Point& target) {
         .with_hint(target.memory ? "--resume puts its memory back as well; or shut it down first"
                                  : "shut it down, revert, and start it again");
   }
+  if (auto able = check_may_remove(target); !able) return able;
   if (auto same = check_below(target); !same) return same;
   auto disks = make_disks();
   if (!disks) return std::move(disks).error();

@@ -301,6 +301,24 @@ class Reverted(SubvolumeCase):
         self.reads(path, self.kept[point], "extracted")
         self.assertTrue(pattern_at(path, "qcow2", 50 * MIB, MIB, 0))
 
+    def test_an_image_by_a_link_is_put_back_where_it_is(self):
+        self.machine.stop()
+        path = self.machine.images["sys"][0]
+        os.mkdir(self.machine.directory + "/real")
+        real = self.machine.directory + "/real/sys.qcow2"
+        os.rename(path, real)
+        os.symlink(real, path)
+        self.start()
+        self.write()
+        point = self.create()["id"]
+        then = dict(self.present)
+        self.write()
+        self.machine.stop()
+        self.point("revert", point)
+        self.assertTrue(os.path.islink(path))
+        for disk in DISKS:
+            self.reads(self.machine.images[disk][0], then, disk)
+
     def test_a_flat_image_is_kept_as_it_is_before_a_revert(self):
         self.write()
         point = self.take()
@@ -353,6 +371,10 @@ class Refused(SubvolumeCase):
         self.assertEqual(found["level"], "warning")
         self.assertIn("is the same file as another name", found["text"])
         os.unlink(path + ".too")
+        self.assertNotIn("repository-in-points", doctor())
+        self.repository = os.path.join(self.machine.directory, "repository")
+        os.mkdir(self.repository)
+        self.assertEqual(doctor()["repository-in-points"]["level"], "warning")
         self.machine.stop()
         shutil.move(path, self.path("sys.qcow2"))
         self.machine.images["sys"] = (self.path("sys.qcow2"), "qcow2")
@@ -362,6 +384,40 @@ class Refused(SubvolumeCase):
         self.assertEqual(self.agent.count("guest-fsfreeze-freeze"), 0)
         self.assertEqual(self.ids(), [])
         self.assertEqual(self.left_in_state(), [])
+
+    def test_images_that_a_program_has_open_whatever_the_monitor_says(self):
+        self.write()
+        point = self.take()
+        self.machine.stop()
+        for disk in DISKS:
+            path, kind = self.machine.images[disk]
+            with self.subTest(disk=disk), subprocess.Popen(
+                    ["qemu-io", "-f", kind, path], stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE) as program:
+                program.stdin.write(b"read 0 512\n")
+                program.stdin.flush()
+                program.stdout.readline()
+                line = self.failing(self.run_host("snapshot", "revert", VM, point))
+                self.assertRegex(line, rf"a program has '{path}' open")
+                program.stdin.close()
+        self.assertEqual(self.ids(), [point])
+        self.check()
+
+    def test_who_may_not_delete_snapshots_begins_nothing(self):
+        self.write()
+        point = self.take()
+        def lacking(*words):
+            return subprocess.run(
+                ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", "--",
+                 *self.command("snapshot", *words)],
+                capture_output=True, text=True, timeout=60, check=False)
+        for words in (("create", VM), ("delete", VM, point)):
+            line = self.failing(lacking(*words))
+            self.assertIn("the capability CAP_SYS_ADMIN is lacking", line)
+        self.machine.stop()
+        line = self.failing(lacking("revert", VM, point, "--discard"))
+        self.assertIn("the capability CAP_SYS_ADMIN is lacking", line)
+        self.check()
 
     def test_points_of_two_kinds_are_not_mixed(self):
         self.write()
@@ -443,56 +499,64 @@ class InterruptedDelete(SubvolumeCase):
 
 
 class InterruptedRevert(SubvolumeCase):
-    # Before and after what was there is kept; then, while the disks are put back, before the first of
-    # the two, between them, and when the second one's clone is there: `qemu-img info` looks at each
-    # image before anything is changed, at each again before it is put back, and at a qcow2's clone.
-    STEPS = (("btrfs", '[ "$2" = snapshot ]', False),
-             ("btrfs", '[ "$2" = snapshot ] && { $real "$@"; true; }', False),
-             ("info", 3, True), ("info", 4, True), ("info", 5, True))
+    # What it renames, in this order: the store that says that it is begun, the one that says that
+    # what was there is kept, each disk's clone, and the store that says that it is done.
+    RENAMES = 5
+    BEGUN = 3
 
     def test_killed_at_any_step_it_is_finished_or_was_never_begun(self):
         self.write()
         first = self.take()
         self.write()
         self.take()
-        for what, when, begun in self.STEPS:
-            with self.subTest(step=(what, when)):
+        # Before the first one nothing has been begun.
+        for number in range(2, self.RENAMES + 1):
+            with self.subTest(rename=number):
+                self.killed_at_rename(number, first)
+                self.put_back(first, number >= self.BEGUN)
+        for when in ('[ "$2" = snapshot ]', '[ "$2" = snapshot ] && { $real "$@"; true; }'):
+            with self.subTest(when=when):
                 self.write()
-                now = dict(self.present)
                 self.machine.stop()
-                if what == "btrfs":
-                    self.killed_by(what, when, ("revert", VM, first))
-                else:
-                    self.killed_at_info(when, ("revert", VM, first))
-                saved = [point for point in self.unfinished() if point["label"]]
-                if begun:
-                    # What was there has been kept by then.
-                    self.present = dict(self.kept[first])
-                    self.kept[saved[0]["id"]] = now
-                self.recover()
-                self.assertEqual(self.left_in_state(), [])
-                self.start()
-
-    def unfinished(self):
-        """What the store has of points that were not there before."""
-        listed = json.loads(self.run_host("snapshot", "list", VM, "--json").stdout)
-        return [point for point in listed["points"] if point["id"] not in self.kept]
-
-    def killed_at_info(self, number, words):
-        counter = self.path(f"counted-{number}")
-        script = self.qemu_img(("info", f'echo >>{counter}; '
-                                f'[ $(wc -l <{counter}) -eq {number} ] && kill -9 $PPID'))
-        process = self.start_host("snapshot", *words, qemu_img=script)
+                self.killed_by("btrfs", when, ("revert", VM, first))
+                self.put_back(first, False)
+        # The second one's clone is there, and has not its name yet.
+        self.write()
+        self.machine.stop()
+        script = self.qemu_img(("info", "kill -9 $PPID; exit 1"))
+        process = self.start_host("snapshot", "revert", VM, first, qemu_img=script)
         self.assertEqual(process.wait(60), -signal.SIGKILL, process.stderr.read())
+        self.put_back(first, True)
+
+    def killed_at_rename(self, number, point):
+        self.write()
+        self.machine.stop()
+        words = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=/^rename",
+                 "-e", f"inject=/^rename:signal=KILL:when={number}", *self.command("snapshot", "revert", VM, point)]
+        done = subprocess.run(words, capture_output=True, timeout=60, check=False,
+                              env=testing.under_strace())
+        self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
+
+    def put_back(self, point, begun):
+        if begun:
+            # What was there has been kept by then.
+            listed = json.loads(self.run_host("snapshot", "list", VM, "--json").stdout)
+            saved = [one["id"] for one in listed["points"] if one["id"] not in self.kept]
+            self.kept[saved[0]] = self.present
+            self.present = dict(self.kept[point])
+        self.recover()
+        self.assertEqual(self.left_in_state(), [])
+        self.start()
 
     def test_one_that_fails_midway_puts_back_what_was_there(self):
         self.write()
         point = self.take()
         self.write()
         self.machine.stop()
-        counter = self.path("counted")
-        script = self.qemu_img(("info", f'echo >>{counter}; [ $(wc -l <{counter}) -eq 5 ] && '
-                                        '{ echo "qemu-img: no" >&2; exit 1; }'))
+        # At the second one's clone; when the first is put back again, its own is looked at too.
+        once = self.path("once")
+        script = self.qemu_img(("info", f'[ -e {once} ] || '
+                                f'{{ touch {once}; echo "qemu-img: no" >&2; exit 1; }}'))
         line = self.failing(self.run_host("snapshot", "revert", VM, point, qemu_img=script))
         self.assertIn("the revert is not done, and the disks are as they were", line)
         self.check()

@@ -13,10 +13,9 @@ using base::ErrorCode;
 using base::Result;
 
 Result<void> BtrfsStrategy::do_check() {
-  if (!may_administer()) {
-    return Error(ErrorCode::kPermission,
-                 "unable to delete snapshots of btrfs: the capability CAP_SYS_ADMIN is lacking")
-        .with_hint("see PRIVILEGES in holdfast(1); the method 'reflink' does without");
+  if (auto able = check_administer(); !able) {
+    return std::move(able).error().with_hint(
+        "see PRIVILEGES in holdfast(1); the method 'reflink' does without");
   }
   auto version = run({"btrfs", "--version"}, command_time());
   if (!version) return std::move(version).error().with_hint("install the package btrfs-progs");

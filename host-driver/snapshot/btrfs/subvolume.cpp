@@ -49,6 +49,13 @@ bool may_administer() {
          (data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN)) != 0;
 }
 
+Result<void> check_administer() {
+  if (may_administer()) return {};
+  return Error(ErrorCode::kPermission,
+               "unable to delete snapshots of btrfs: the capability CAP_SYS_ADMIN is lacking")
+      .with_hint("see PRIVILEGES in holdfast(1)");
+}
+
 bool is_on_btrfs(const std::string& path) {
   struct statfs status {};
   return ::statfs(path.c_str(), &status) == 0 &&

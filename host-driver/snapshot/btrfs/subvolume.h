@@ -20,6 +20,8 @@ namespace holdfast::host::snapshot {
 // May this process delete subvolumes, CAP_SYS_ADMIN? As root inside the sandbox of a unit is not
 // enough.
 [[nodiscard]] bool may_administer();
+// kPermission if not, for who would delete snapshots.
+[[nodiscard]] base::Result<void> check_administer();
 [[nodiscard]] bool is_on_btrfs(const std::string& path);
 // Is it a directory, and the top of a subvolume? Follows no link at its end.
 [[nodiscard]] bool is_subvolume(const std::string& path);
