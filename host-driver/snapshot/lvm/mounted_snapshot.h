@@ -16,8 +16,8 @@
 
 namespace holdfast::host::snapshot {
 
-// Where a file or directory is within its filesystem: "/vm/web1.qcow2", wherever and whichever part of it is
-// mounted. `path` is absolute, without symbolic links.
+// Where a file or directory is within its filesystem: "/vm/web1.qcow2", wherever and whichever part
+// of it is mounted. `path` is absolute, without symbolic links.
 [[nodiscard]] base::Result<std::string> path_in_filesystem(const std::string& path);
 // The same with the text of /proc/self/mountinfo, for the mount of this number.
 [[nodiscard]] base::Result<std::string> path_in_filesystem(std::string_view mountinfo,
