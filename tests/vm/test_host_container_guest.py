@@ -61,7 +61,7 @@ class Containers(unittest.TestCase):
         take(f"{files}/tests/container_inside.py", "tests/vm/container_inside.py", False)
         said, status = container_guest.run(WORK, files,
                                            ["python3", "-B", "/mnt/tests/container_inside.py"],
-                                           {"PYTHONUNBUFFERED": "1"}, empty=1024)
+                                           {"PYTHONUNBUFFERED": "1"}, empty=1024, timeout=1400)
         print(said, file=sys.stderr)
         self.assertEqual(status, 0, said)
         self.assertNotIn("skipped", said)
