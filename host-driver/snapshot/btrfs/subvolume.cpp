@@ -127,7 +127,13 @@ Result<bool> check_delete(const std::string& path) {
 
 Result<void> delete_subvolume(base::ProcessRunner& processes, const std::string& path,
                               base::Deadline deadline) {
-  const auto there = check_delete(path);
+  auto there = check_delete(path);
+  if (there && !*there && ::rmdir(path.c_str()) != 0 && errno == ENOTEMPTY) {
+    // One that was being made by a program whose caller was killed: no signal ends it within the
+    // call, which has the directory locked for as long as it takes (Linux: fs/btrfs/ioctl.c,
+    // btrfs_mksubvol()), and so this one waited for it.
+    there = check_delete(path);
+  }
   if (!there) return there.error();
   if (!*there) return {};
   const base::ProcessOutcome outcome =
