@@ -51,12 +51,12 @@ class Backup:
 class Point:
     """A restore point, which copies nothing."""
 
-    def __init__(self, method):
-        self.name = f"snapshot create, {method}"
-        self._method = f"--snapshot-method={method}"
+    def __init__(self, method, *options):
+        self.name = " ".join(["snapshot create", method, *options])
+        self._options = [f"--snapshot-method={method}", *options]
 
     def take(self, rig):
-        return rig.host_json("snapshot", "create", scenario.VM, self._method,
+        return rig.host_json("snapshot", "create", scenario.VM, *self._options,
                              "--require=application")
 
     def window(self, taken):
@@ -71,7 +71,7 @@ class Point:
 
 WAYS = [Backup("overlay"), Backup("backup"), Backup("btrfs"), Backup("reflink"),
         Backup("checkpoint", "--memory=live"), Backup("checkpoint", "--memory=stopped"),
-        Point("internal"), Point("overlay")]
+        Point("internal"), Point("internal", "--with-memory"), Point("overlay"), Point("btrfs")]
 
 
 def measure(rig, rounds):

@@ -45,7 +45,7 @@ TEST(QgaAgent, SynchronisesAgainAfterATimeOutAndDiscardsTheLateAnswer) {
   auto agent = Agent::connect(peer.path(), soon());
   ASSERT_TRUE(agent);
   const auto frozen =
-      agent->execute("guest-fsfreeze-freeze", Json::object(), Deadline::in(Millis(50)));
+      agent->execute("guest-fsfreeze-freeze", Json::object(), Deadline::in(Millis(500)));
   ASSERT_FALSE(frozen);
   EXPECT_EQ(frozen.error().code(), ErrorCode::kTimedOut);
   const auto status = agent->execute("guest-fsfreeze-status", Json::object(), soon());
