@@ -8,6 +8,7 @@ test's own.
 """
 
 import os
+import shutil
 import xml.etree.ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
@@ -74,10 +75,13 @@ class LibvirtMachine(Machine):
         self.features = features
         self.images = {"vda": self.images["data"], "vdb": self.images["sys"]}
         self.own = os.path.join(directory, "own.sock")
+        self.kernel = os.path.join(directory, "vmlinuz")
         self.initrd = os.path.join(directory, "initramfs")
 
     def definition(self):
         parts = kernel.kernel()
+        # What is kept for all tests is in its owner's home, and QEMU may be another user.
+        shutil.copyfile(parts.image, self.kernel)
         files = {name: None for name in ("dev", "sys", "modules")}
         files["init"] = testing.built("tests/tools/relay")
         files |= {"modules/" + os.path.basename(path): path for path in parts.modules}
@@ -85,7 +89,7 @@ class LibvirtMachine(Machine):
         disks = "".join(DISK.format(kind=kind, path=quoteattr(path), target=target)
                         for target, (path, kind) in self.images.items())
         return DOMAIN.format(
-            name=self.name, kernel=escape(parts.image), initrd=escape(self.initrd), disks=disks,
+            name=self.name, kernel=escape(self.kernel), initrd=escape(self.initrd), disks=disks,
             console=quoteattr(os.path.join(self.directory, "console")),
             agent=quoteattr(self.agent_path), more=self.more, firmware=self.firmware,
             features=self.features,
