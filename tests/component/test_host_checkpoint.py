@@ -152,7 +152,9 @@ class Checkpoint(CheckpointCase):
                     getattr(self.proxy, where)[what] = killer
                 process = self.start_host("backup", VM, **more)
                 killer.aim(process)
-                self.assertEqual(process.wait(60), -signal.SIGKILL)
+                status = process.wait(60)
+                self.assertEqual(status, -signal.SIGKILL,
+                                 process.stderr.read() if status >= 0 else "another signal")
                 until(lambda: self.machine.status() == "running", "the machine goes on", SOON)
                 self.assertTrue(self.agent.wait_until(lambda: not self.agent.frozen, SOON))
                 self.assert_goes_on()

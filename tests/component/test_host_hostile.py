@@ -60,7 +60,7 @@ class Hostile(Harmless, HostCase):
         return tree(self.directory, without=(self.repository, self.state))
 
     def measured(self, verb, *arguments, **settings):
-        quick = {"agent_timeout": "1s", "freeze_timeout": "1s", "thaw_timeout": "2s"}
+        quick = {"agent_timeout": "2s", "freeze_timeout": "2s", "thaw_timeout": "3s"}
         quick.update(settings)
         return run_measured(self.command(verb, *arguments, **quick), self.environment)
 
