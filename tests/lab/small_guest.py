@@ -38,7 +38,7 @@ $bb ip link set lo up
 """
 _ENTER = "$bb chroot /new /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp"
 _RUN = f"""\
-$bb mount -t ext4 -o ro /dev/vdb /new/mnt
+$bb mount -t ext4 -o ro /new/dev/vdb /new/mnt
 {_ENTER} {{environment}} {{command}}
 echo "{{ended}}$?"
 $bb poweroff -f

@@ -25,7 +25,8 @@ COUNT = """\
 n=0
 while :; do
   n=$((n + 1))
-  echo $n >/run/count
+  echo $n >/run/count.new
+  mv /run/count.new /run/count
   echo $n >/count
   sync -f /count
 done
