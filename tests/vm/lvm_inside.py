@@ -62,9 +62,12 @@ class OnVolumes(StorageCase):
         run("vgremove", "--force", "--force", "--yes", GROUP)
         run("vgcreate", GROUP, DISK)
 
-    def back_up(self, **settings):
-        """Says what it cost, since there is no other place here where that can be measured."""
-        manifest = super().back_up(**settings)
+    def finished(self, process):
+        """The manifest of a run that must work; says what it cost, since there is no other place here
+        where that can be measured."""
+        output, errors = process.communicate(timeout=90)
+        self.assertEqual(process.returncode, 0, errors)
+        manifest = json.loads(output)
         window = manifest["window"]
         print(f"{type(self).__name__}: window {window['total_ms']:.0f} ms, the instant in it "
               f"{window['transaction_ms']:.0f} ms", flush=True)
@@ -137,9 +140,7 @@ class Thick(OnVolumes):
         self.assertEqual(self.status(), "running")
         self.write_all(3)
         gate.open()
-        output, errors = process.communicate(timeout=90)
-        self.assertEqual(process.returncode, 0, errors)
-        manifest = json.loads(output)
+        manifest = self.finished(process)
         self.assertEqual((manifest["method"], manifest["level"]), ("lvm", "application"))
         with open(self.path("priority"), encoding="ascii") as file:
             self.assertEqual(set(file), {"best-effort: prio 7\n"})
@@ -200,10 +201,9 @@ class Thin(OnVolumes):
         expected = {disk: bytearray(content) for disk, content in self.expected.items()}
         self.write_all(3)
         gate.open()
-        output, errors = process.communicate(timeout=90)
-        self.assertEqual(process.returncode, 0, errors)
+        manifest = self.finished(process)
         self.expected = expected
-        self.assert_holds_expected(json.loads(output)["id"])
+        self.assert_holds_expected(manifest["id"])
         self.assert_nothing_left()
         # No room is left while it copies.
         gate, process = self.copying(overlay_reserve="0")
