@@ -9,6 +9,7 @@
 #include <boost/program_options/variables_map.hpp>
 #include <stdexcept>
 
+#include "base/command_line.h"
 #include "base/duration.h"
 #include "base/text.h"
 #include "ctl/prove.h"
@@ -184,7 +185,7 @@ base::Result<CommandLine> parse_command_line(int argc, const char* const* argv) 
                   .run(),
               given);
   } catch (const po::error& problem) {
-    return usage(base::printable(problem.what()));
+    return usage(base::complaint_about({argv, argv + argc}, problem));
   }
   CommandLine line;
   line.json = given.contains("json");

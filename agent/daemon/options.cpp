@@ -6,7 +6,7 @@
 #include <boost/program_options/parsers.hpp>
 #include <boost/program_options/variables_map.hpp>
 
-#include "base/text.h"
+#include "base/command_line.h"
 #include "core/default_paths.h"
 
 namespace holdfast::daemon {
@@ -61,7 +61,7 @@ base::Result<CommandLine> parse_command_line(int argc, const char* const* argv) 
     po::store(po::command_line_parser(argc, argv).options(known).positional({}).style(style).run(),
               given);
   } catch (const po::error& problem) {
-    return base::Error(base::ErrorCode::kUsage, base::printable(problem.what()))
+    return base::Error(base::ErrorCode::kUsage, base::complaint_about({argv, argv + argc}, problem))
         .with_hint("try holdfastd --help");
   }
   CommandLine line;

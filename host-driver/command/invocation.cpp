@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "base/command_line.h"
 #include "base/text.h"
 #include "config/options.h"
 #include "config/settings.h"
@@ -268,7 +269,7 @@ Result<Invocation> parse_command_line(const std::vector<std::string>& words) {
         values);
     po::notify(values);
   } catch (const po::error& problem) {
-    return usage(base::printable(problem.what()));
+    return usage(base::complaint_about(words, problem));
   }
   if (values.contains("help")) invocation.verb = "help";
   if (values.contains("version")) invocation.verb = "version";

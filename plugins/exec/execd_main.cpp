@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/command_line.h"
 #include "base/text.h"
 #include "base/unix_socket.h"
 #include "exec/claims.h"
@@ -106,7 +107,7 @@ int run(int argc, char** argv) {
               given);
     po::notify(given);
   } catch (const po::error& error) {
-    std::cerr << "holdfast-execd: " << holdfast::base::printable(error.what())
+    std::cerr << "holdfast-execd: " << holdfast::base::complaint_about({argv, argv + argc}, error)
               << " (see holdfast-execd --help)\n";
     return holdfast::base::guest_exit_status(ErrorCode::kUsage);
   }
