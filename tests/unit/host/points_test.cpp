@@ -130,7 +130,7 @@ TEST(Points, OfSubvolumesNameTheirSnapshotsAndNoOthersDo) {
 
 TEST(Layers, AreReadInTheSnapshotOfTheInnermostSubvolume) {
   const TemporaryDirectory directory;
-  const std::string outer = directory.path();
+  const std::string& outer = directory.path();
   const std::string inner = directory.file("inner");
   for (const char* name : {"inner", "kept", "inner/kept"})
     std::filesystem::create_directory(directory.file(name));
