@@ -41,3 +41,43 @@ def write(path, document):
     with open(path, "w", encoding="utf-8") as file:
         json.dump(document, file, indent=2)
         file.write("\n")
+
+
+class Figure:
+    """One line of the benchmark: what was measured, beside its floor and beside others that do the same.
+
+    `floor` and the values of `peers` are (name, Series) pairs or None. `most` is the aim: the ratio to
+    the floor that `ours` may reach, or an absolute bound where there is no floor; `aim` says it in words.
+    `reason` tells why an aim is out of reach, where that was found out by measuring.
+    """
+
+    # pylint: disable-next=too-many-arguments
+    def __init__(self, name, unit, ours, floor=None, peers=None, aim="", most=None, reason="",
+                 digits=0):
+        self.name, self.unit, self.ours, self.digits = name, unit, ours, digits
+        self.floor, self.peers = floor, dict(peers or {})
+        self.aim, self.most, self.reason = aim, most, reason
+
+    def ratio(self):
+        """Of the medians; None without a floor."""
+        return self.ours.median() / self.floor[1].median() if self.floor else None
+
+    def reached(self):
+        """Is the aim? None if it has no number."""
+        if self.most is None:
+            return None
+        return (self.ours.median() if self.floor is None else self.ratio()) <= self.most
+
+    def as_json(self):
+        return {"figure": self.name, "unit": self.unit, "digits": self.digits,
+                "ours": self.ours.as_json(),
+                "floor": {"name": self.floor[0], **self.floor[1].as_json()} if self.floor else None,
+                "ratio": self.ratio(),
+                "peers": {name: one.as_json() for name, one in self.peers.items()},
+                "aim": self.aim, "most": self.most, "reached": self.reached(),
+                "reason": self.reason}
+
+
+def write_part(directory, part, found):
+    """The figures of one part of the benchmark, where the report finds them."""
+    write(os.path.join(directory, f"part-{part}.json"), [one.as_json() for one in found])
