@@ -59,6 +59,7 @@ Result<void> take_values(AgentConfig& config, const std::string& path) {
   config.control_socket = options.has("control-socket") ? options.text("control-socket")
                                                         : config.run_directory + "/control.sock";
   config.fs_socket = options.text("fs-socket");
+  config.guest_agent_state = options.text("guest-agent-state");
   config.records_kept = static_cast<std::size_t>(options.integer("records-kept"));
   config.log_level = options.text("log-level");
   return take_filesystems(config, path);
@@ -178,6 +179,11 @@ base::OptionTable agent_option_table() {
        .type = OptionType::kPath,
        .default_value = "/run/holdfast-fs/fs.sock",
        .help = "where holdfast-fsd listens"},
+      {.name = "guest-agent-state",
+       .type = OptionType::kPath,
+       .default_value = kGuestAgentState,
+       .help = "where qemu-ga keeps its state (its --statedir): it shows there that it has thawed, "
+               "before it runs its hook"},
       {.name = "records-kept",
        .type = OptionType::kInteger,
        .default_value = "20",

@@ -47,6 +47,7 @@ struct AgentConfig {
   std::string state_directory;
   std::string control_socket;
   std::string fs_socket;
+  std::string guest_agent_state;
   std::size_t records_kept = 0;
   std::string log_level;
 };

@@ -131,6 +131,16 @@ Result<void> Coordinator::thaw() {
   return {};
 }
 
+void Coordinator::thaw_seen() {
+  if (state_ != State::kHeld) return;
+  budget(settings_.thaw_timeout);
+  failure_.reset();
+  thaw_seen_ = true;
+  window_->record().thaw_seen = now(world_.clock);
+  drive(Event::kThawSeen, {});
+  thaw_seen_ = false;
+}
+
 void Coordinator::expire() {
   if (state_ != State::kHeld || world_.clock.now() < expires_at_) return;
   budget(settings_.thaw_timeout);
@@ -203,6 +213,7 @@ Result<void> Coordinator::arm() {
   expires_at_ = world_.clock.now() + settings_.max_hold;
   world_.dead_man.arm(expires_at_);
   if (settings_.without_filesystems) return {};
+  if (kind_ == WindowKind::kFreeze) world_.thaw_watch.begin();
   auto mounts = settings_.filesystems.empty()
                     ? freezable_here()
                     : Result<std::vector<std::string>>(settings_.filesystems);
@@ -350,6 +361,7 @@ void Coordinator::let_go() {
 
 void Coordinator::conclude() {
   world_.dead_man.disarm();
+  world_.thaw_watch.end();
   WindowRecord& record = window_->record();
   record.end = now(world_.clock);
   record.verdict = failure_ ? verdict_of(*failure_) : Verdict{};
@@ -362,7 +374,7 @@ void Coordinator::conclude() {
   }
   if (record.kind == WindowKind::kDrill) return conclude_drill();
   Json json = to_json(record);
-  if (state_ == State::kExpired || state_ == State::kInterrupted) {
+  if (state_ == State::kExpired || state_ == State::kInterrupted || thaw_seen_) {
     owed_ = std::exchange(failure_, std::nullopt);
   }
   // A window whose thaw is still to come keeps its marker: if this process goes, too, the next one

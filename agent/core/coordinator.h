@@ -5,14 +5,15 @@
 //
 //   freeze   arm -> prepare (parallel) -> sync -> hold (order groups) -> record -> answer
 //   thaw     verify -> release (reverse, all) -> record -> answer;   afterwards: settle()
-//   drill    both, one straight after the other, with nothing frozen; counts for nobody
+//   thaw seen   the first three of these, ahead of the thaw, which then only has the verdict to
+//   give drill    both, one straight after the other, with nothing frozen; counts for nobody
 //
 // freeze-timeout bounds the whole of freeze(), thaw-timeout the whole of thaw() and expire(). When
 // a plugin does not return although it was interrupted, must_end() says that this process has to
 // go, once it has answered: sessions that end hold no lock.
 //
-// Threads: freeze(), thaw(), drill(), expire(), stop(), check(), settle() on one thread, which may
-// block there. The const calls from any thread.
+// Threads: freeze(), thaw(), thaw_seen(), drill(), expire(), stop(), check(), settle() on one
+// thread, which may block there. The const calls from any thread.
 #pragma once
 
 #include <spdlog/logger.h>
@@ -34,6 +35,7 @@
 #include "core/fs_freezer.h"
 #include "core/journal.h"
 #include "core/log_ring.h"
+#include "core/thaw_watch.h"
 #include "core/window.h"
 
 namespace holdfast::core {
@@ -59,6 +61,7 @@ struct CoordinatorWorld {
   Bell& bell;
   spdlog::logger& log;
   LogRing& ring;
+  ThawWatch& thaw_watch;
 };
 
 // What came of a drill, and its record if it came to one (an empty object else).
@@ -81,6 +84,10 @@ class Coordinator {
   [[nodiscard]] base::Result<void> freeze(const std::stop_token& given_up);
   // Success: nothing was held, or every hold was unbroken and is released.
   [[nodiscard]] base::Result<void> thaw();
+  // The host has asked for the thaw, and the filesystems are thawed: does what thaw() does with a
+  // window that is held, and keeps the verdict for the thaw that is about to come. Does nothing
+  // otherwise.
+  void thaw_seen();
   // Holds everything and releases it again, to see whether it can be done and what it costs. Only
   // while nothing is held and no thaw is owed: kBusy otherwise. Asked to stop before everything is
   // held, it releases at once: kCancelled. Otherwise fails as freeze() and thaw() do.
@@ -153,6 +160,8 @@ class Coordinator {
   // Records that have ended, still to be completed on disk.
   std::vector<base::Json> unsettled_;
   bool disarm_owed_ = false;
+  // This window ends by thaw_seen().
+  bool thaw_seen_ = false;
   WindowKind kind_ = WindowKind::kFreeze;
   base::Json drilled_;
 

@@ -31,6 +31,7 @@ constexpr std::array kTable{
     Row{State::kRecording, Event::kStop, {State::kAborting, Action::kLetGo}},
     Row{State::kHeld, Event::kFreeze, {State::kRenewing, Action::kRenew}},
     Row{State::kHeld, Event::kThaw, {State::kVerifying, Action::kVerify}},
+    Row{State::kHeld, Event::kThawSeen, {State::kVerifying, Action::kVerify}},
     Row{State::kHeld, Event::kDeadline, {State::kExpiring, Action::kExpire}},
     Row{State::kHeld, Event::kStop, {State::kStopping, Action::kLetGo}},
     Row{State::kRenewing, Event::kDone, {State::kRecording, Action::kRecord}},
@@ -95,6 +96,8 @@ std::string_view name_of(Event event) {
       return "freeze";
     case Event::kThaw:
       return "thaw";
+    case Event::kThawSeen:
+      return "thaw-seen";
     case Event::kDone:
       return "done";
     case Event::kFail:

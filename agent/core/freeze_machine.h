@@ -20,6 +20,7 @@
 //   recording --stop--> aborting: let-go
 //   held --freeze--> renewing: renew
 //   held --thaw--> verifying: verify
+//   held --thaw-seen--> verifying: verify
 //   held --deadline--> expiring: expire
 //   held --stop--> stopping: let-go
 //   renewing --done--> recording: record
@@ -76,8 +77,9 @@ enum class State : std::uint8_t {
 };
 inline constexpr std::size_t kStateCount = 13;
 
-enum class Event : std::uint8_t { kFreeze, kThaw, kDone, kFail, kDeadline, kStop };
-inline constexpr std::size_t kEventCount = 6;
+// kThaw is the hook's; kThawSeen comes before it, from whoever saw the filesystems thaw.
+enum class Event : std::uint8_t { kFreeze, kThaw, kThawSeen, kDone, kFail, kDeadline, kStop };
+inline constexpr std::size_t kEventCount = 7;
 
 enum class Action : std::uint8_t {
   kNone,

@@ -108,6 +108,7 @@ Json to_json(const WindowRecord& record) {
   }
   json["begin"] = instant_json(record.begin);
   if (record.held) json["held"] = instant_json(*record.held);
+  if (record.thaw_seen) json["thaw_seen"] = instant_json(*record.thaw_seen);
   if (record.end) json["end"] = instant_json(*record.end);
   json["phases"] = Json::array();
   for (const Phase& phase : record.phases) {

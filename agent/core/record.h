@@ -77,6 +77,8 @@ struct WindowRecord {
   std::string boot;
   Instant begin{};
   std::optional<Instant> held;
+  // When the guest agent was seen to have thawed, if that was before its hook.
+  std::optional<Instant> thaw_seen;
   std::optional<Instant> end;
   std::vector<Phase> phases;
   std::vector<std::string> filesystems;

@@ -57,7 +57,9 @@ Daemon::Daemon(core::AgentConfig config, std::vector<std::unique_ptr<api::Plugin
       ring_(make_ring()),
       log_("coordinator", ring_),
       journal_(config_.state_directory, config_.run_directory, config_.records_kept),
-      filesystems_(config_.fs_socket) {
+      filesystems_(config_.fs_socket),
+      guest_agent_(loop_, config_.guest_agent_state, config_.fs_socket,
+                   [this] { sequencer_->thaw_seen(); }) {
   log_.set_level(spdlog::level::from_str(config_.log_level));
 }
 
@@ -86,7 +88,8 @@ base::Result<void> Daemon::start() {
       config_.filesystems,    config_.without_filesystems, {}};
   coordinator_ = std::make_unique<core::Coordinator>(
       std::move(settings),
-      core::CoordinatorWorld{clock_, filesystems_, dead_man_, journal_, bell_, log_, *ring_},
+      core::CoordinatorWorld{clock_, filesystems_, dead_man_, journal_, bell_, log_, *ring_,
+                             guest_agent_},
       std::move(resources));
   sequencer_ = std::make_unique<Sequencer>(
       *coordinator_, journal_, loop_, config_.freeze_timeout + config_.thaw_timeout + kJobGrace,

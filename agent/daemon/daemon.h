@@ -23,6 +23,7 @@
 #include "daemon/control_server.h"
 #include "daemon/event_loop.h"
 #include "daemon/fs_client.h"
+#include "daemon/guest_agent_watch.h"
 #include "daemon/sequencer.h"
 #include "daemon/timer_dead_man.h"
 
@@ -63,6 +64,7 @@ class Daemon {
   FsClient filesystems_;
   TimerDeadMan dead_man_;
   EventLoop loop_;
+  GuestAgentWatch guest_agent_;
   base::UniqueFd signals_;
   std::unique_ptr<core::Coordinator> coordinator_;
   std::unique_ptr<Sequencer> sequencer_;

@@ -16,6 +16,8 @@ using base::ErrorCode;
 using base::Result;
 
 constexpr std::size_t kRecordsReported = 20;
+// The hook is on its way, and what it waits for must not wait for the disk.
+constexpr base::Millis kHookComes{1000};
 
 }  // namespace
 
@@ -101,6 +103,14 @@ std::vector<std::stop_source> Sequencer::in_the_way_of(Kind kind) {
 
 void Sequencer::expire() {
   push({Kind::kExpire, {}, {}});
+}
+
+void Sequencer::thaw_seen() {
+  push({Kind::kThawSeen, {}, {}});
+  // Should it never come, the window's record is completed all the same.
+  loop_.at(std::chrono::steady_clock::now() + kHookComes, [this] {
+    push({Kind::kSettle, {}, {}});
+  });
 }
 
 void Sequencer::abandon() {
@@ -194,6 +204,12 @@ void Sequencer::perform(const Job& job) {
     }
     case Kind::kExpire:
       coordinator_.expire();
+      coordinator_.settle();
+      return answer(job, {});
+    case Kind::kThawSeen:
+      coordinator_.thaw_seen();
+      return answer(job, {});
+    case Kind::kSettle:
       coordinator_.settle();
       return answer(job, {});
     case Kind::kAbandon:

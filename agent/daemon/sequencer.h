@@ -49,6 +49,8 @@ class Sequencer {
   // kFreeze, kThaw, kCheck, kDrill or kReport. The source gives the job up when asked to stop.
   std::stop_source submit(base::Verb verb, Answer answer);
   void expire();
+  // The guest agent has thawed; its hook will ask for the thaw in a moment.
+  void thaw_seen();
   // A freeze has succeeded, but its caller is not there any more.
   void abandon();
   // The coordinator lets go; then `done`.
@@ -59,7 +61,18 @@ class Sequencer {
   [[nodiscard]] bool owes_answer() const { return unanswered_ > 0; }
 
  private:
-  enum class Kind { kFreeze, kThaw, kCheck, kDrill, kReport, kExpire, kAbandon, kStop };
+  enum class Kind {
+    kFreeze,
+    kThaw,
+    kCheck,
+    kDrill,
+    kReport,
+    kExpire,
+    kThawSeen,
+    kSettle,
+    kAbandon,
+    kStop
+  };
   struct Job {
     Kind kind = Kind::kExpire;
     Answer answer;

@@ -13,6 +13,10 @@
 //   kArm    value = ms   thaw everything that long from now (1 ms to 1 h); again: from now, anew
 //   kThaw                FITHAW on all of them, now; `count` is how many were frozen
 //   kClose               the timer is dropped, the set emptied; nothing is thawed
+//   kAwaitFreeze         answers as soon as the filesystem opened last is seen to be frozen (see
+//                        freeze_watch.h), and takes no other request before that; one client at a
+//                        time, a later one takes the place (ECANCELED); kClose ends it, too. EBADF
+//                        if the set is empty
 //
 // Who may connect: root, and the owner of the socket file. The socket comes from systemd
 // (LISTEN_FDS, holdfast-fs.socket), or is made by holdfast-fsd itself with --socket=PATH.
@@ -32,7 +36,14 @@ inline constexpr std::uint32_t kFsVersion = 1;
 inline constexpr std::uint32_t kFsMost = 64;
 inline constexpr std::uint64_t kArmMostMs = 3'600'000;
 
-enum class FsOp : std::uint32_t { kOpen = 1, kSync = 2, kArm = 3, kThaw = 4, kClose = 5 };
+enum class FsOp : std::uint32_t {
+  kOpen = 1,
+  kSync = 2,
+  kArm = 3,
+  kThaw = 4,
+  kClose = 5,
+  kAwaitFreeze = 6
+};
 
 struct FsRequest {
   std::uint32_t version = kFsVersion;

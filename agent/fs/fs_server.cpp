@@ -54,11 +54,15 @@ base::Result<void> FsServer::run(int stop) {
     for (std::size_t i = 0; i < kMostClients; ++i) {
       // A client that waits for a fan-out is not read from; its going away is seen afterwards.
       const bool waits = sync_asker_ == i || thaw_asker_ == i;
-      watched.at(5 + i) = {waits ? -1 : clients_.at(i).get(), POLLIN, 0};
+      // One that waits for a freeze may wait for ever: its going away is seen at once.
+      const short events = freeze_asker_ == i ? 0 : POLLIN;
+      watched.at(5 + i) = {waits ? -1 : clients_.at(i).get(), events, 0};
     }
-    if (::poll(watched.data(), watched.size(), -1) < 0 && errno != EINTR) {
+    const int patience = watch_.running() ? watch_.next_look() : -1;
+    if (::poll(watched.data(), watched.size(), patience) < 0 && errno != EINTR) {
       return base::errno_error(errno, "unable to wait for requests");
     }
+    if (watch_.running() && watch_.sees_freeze()) end_watch({});
     if (watched[2].revents != 0) expire();
     if (watched[4].revents != 0) finish_thaw();
     if (watched[3].revents != 0) finish_sync();
@@ -85,6 +89,12 @@ void FsServer::accept_client() {
 }
 
 void FsServer::serve(std::size_t client) {
+  if (freeze_asker_ == client) {
+    freeze_asker_.reset();
+    watch_.stop();
+    clients_.at(client).reset();
+    return;
+  }
   FsRequest request;
   const ssize_t size = ::recv(clients_.at(client).get(), &request, sizeof request, MSG_TRUNC);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
@@ -109,7 +119,10 @@ void FsServer::serve(std::size_t client) {
       }
       thaw_asker_ = client;
       return;
+    case FsOp::kAwaitFreeze:
+      return await_freeze(client);
     case FsOp::kClose: {
+      end_watch(failed(ECANCELED));
       const FsReply reply = arm(0);
       filesystems_.clear();
       return reply_to(client, reply);
@@ -153,6 +166,19 @@ void FsServer::expire() {
   if (::read(timer_.get(), &times, sizeof times) != sizeof times) return;
   // Busy: holdfastd asked for the same a moment ago.
   (void)thaw_.start(filesystems_, thaw_one);
+}
+
+void FsServer::await_freeze(std::size_t client) {
+  end_watch(failed(ECANCELED));
+  // The one that was mounted last is frozen first, and thawed last.
+  const int problem = filesystems_.empty() ? EBADF : watch_.start(filesystems_.back().get());
+  if (problem != 0) return reply_to(client, failed(problem));
+  freeze_asker_ = client;
+}
+
+void FsServer::end_watch(const FsReply& reply) {
+  watch_.stop();
+  if (const auto asker = std::exchange(freeze_asker_, std::nullopt)) reply_to(*asker, reply);
 }
 
 void FsServer::finish_sync() {

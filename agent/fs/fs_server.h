@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// holdfast-fsd itself: the only part of Holdfast with CAP_SYS_ADMIN. Answers the five requests of
+// holdfast-fsd itself: the only part of Holdfast with CAP_SYS_ADMIN. Answers the six requests of
 // fs_protocol.h and holds the dead-man's thaw timer.
 //
 // One thread runs the loop; it wakes for requests, for the timer and for the ends of fan-outs, and
-// for nothing else. It never makes a system call on a filesystem itself, except open(2) of a mount
-// point. It never logs while the timer is armed, and has nothing to log otherwise.
+// for nothing else, but while somebody waits to see a freeze. It never makes a system call on a
+// filesystem itself, except open(2) of a mount point. It never logs while the timer is armed, and
+// has nothing to log otherwise.
 #pragma once
 
 #include <array>
@@ -16,6 +17,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "fs/fanout.h"
+#include "fs/freeze_watch.h"
 #include "fs/fs_protocol.h"
 
 namespace holdfast::fs {
@@ -41,6 +43,9 @@ class FsServer {
   void expire();
   void finish_sync();
   void finish_thaw();
+  void await_freeze(std::size_t client);
+  // Whoever waits for a freeze hears this, and the watch is over.
+  void end_watch(const FsReply& reply);
 
   base::UniqueFd listener_;
   unsigned owner_;
@@ -49,9 +54,11 @@ class FsServer {
   // Who waits for the end of a fan-out; empty if nobody (any more).
   std::optional<std::size_t> sync_asker_;
   std::optional<std::size_t> thaw_asker_;
+  std::optional<std::size_t> freeze_asker_;
   std::vector<base::UniqueFd> filesystems_;
   Fanout sync_;
   Fanout thaw_;
+  FreezeWatch watch_;
 };
 
 }  // namespace holdfast::fs

@@ -34,7 +34,7 @@ using base::Result;
 
 namespace {
 
-constexpr Millis kStartTime{5000};
+constexpr Millis kStartTime{15'000};
 constexpr Millis kAskAgain{100};
 // How long each is tried before it is the other's turn. The agent's is longer than a hook that
 // releases what it holds (qga::thaw_for_sure asks anew within it).

@@ -60,8 +60,8 @@ class HostCase(unittest.TestCase):
                   "agent": self.agent.path, "repository": self.repository,
                   "state_directory": self.state, "config_directory": self.path("etc"),
                   "incremental": self.INCREMENTAL, "overlay_reserve": "0",
-                  "agent_timeout": "2s", "qmp_timeout": "5s", "freeze_timeout": "5s",
-                  "thaw_timeout": "5s", "snapshot_timeout": "5s"}
+                  "agent_timeout": "10s", "qmp_timeout": "15s", "freeze_timeout": "15s",
+                  "thaw_timeout": "10s", "snapshot_timeout": "15s"}
         values.update(settings)
         words = [self.program, verb, *arguments]
         for name, value in values.items():

@@ -16,7 +16,7 @@ import unittest
 from agent_case import FSD, PATIENCE, AgentCase
 from lab import loopfs, testing
 
-OPEN, SYNC, ARM, THAW, CLOSE = 1, 2, 3, 4, 5
+OPEN, SYNC, ARM, THAW, CLOSE, AWAIT_FREEZE = 1, 2, 3, 4, 5, 6
 REQUEST = struct.Struct("=IIQ1024s")
 REPLY = struct.Struct("=IiII")
 NOBODY = 64
@@ -143,8 +143,7 @@ class TheProtocol(FsdCase):
         self.assertIn("another process listens there", done.stderr)
 
 
-@unittest.skipIf(loopfs.missing(), loopfs.missing())
-class TheThaw(FsdCase):
+class FrozenCase(FsdCase):
     """With a filesystem that is really frozen."""
 
     def setUp(self):
@@ -161,6 +160,9 @@ class TheThaw(FsdCase):
     def is_thawed(self):
         return not loopfs.thaw(self.fs.mount_point)
 
+
+@unittest.skipIf(loopfs.missing(), loopfs.missing())
+class TheThaw(FrozenCase):
     def test_is_done_when_asked_for(self):
         self.assertEqual(self.ask(OPEN, path=self.fs.mount_point)[0], 0)
         self.freeze()
@@ -224,6 +226,74 @@ class TheThaw(FsdCase):
         self.freeze()
         time.sleep(2.5)  # beyond max-hold
         self.assertFalse(self.is_thawed())
+
+
+@unittest.skipIf(loopfs.missing(), loopfs.missing())
+class TheFreeze(FrozenCase):
+    """kAwaitFreeze: answered once it is frozen, and not before."""
+
+    def setUp(self):
+        super().setUp()
+        self.assertEqual(self.ask(OPEN, path=self.fs.mount_point)[0], 0)
+
+    def begin_to_wait(self):
+        client = self.connect()
+        client.sendall(REQUEST.pack(1, AWAIT_FREEZE, 0, b""))
+        # The others are served meanwhile, and nothing was frozen yet.
+        self.assertEqual(self.ask(SYNC)[0], 0)
+        client.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            client.recv(64)
+        client.settimeout(PATIENCE)
+        return client
+
+    def answer(self, client):
+        return REPLY.unpack(client.recv(64))[1]
+
+    def test_is_seen_when_it_comes(self):
+        client = self.begin_to_wait()
+        self.freeze()
+        self.assertEqual(self.answer(client), 0)
+        self.assertFalse(self.is_thawed())
+
+    def test_is_seen_when_it_is_there_already(self):
+        self.freeze()
+        self.assertEqual(self.ask(AWAIT_FREEZE)[0], 0)
+
+    def test_is_seen_again_and_again(self):
+        for _ in range(5):
+            client = self.begin_to_wait()
+            self.freeze()
+            self.assertEqual(self.answer(client), 0)
+            client.close()
+            self.assertEqual(self.ask(THAW), (0, 1, NOBODY))
+
+    def test_changes_nothing_where_it_is_waited_for(self):
+        before = os.stat(self.fs.mount_point).st_mtime_ns
+        client = self.begin_to_wait()
+        self.freeze()
+        self.assertEqual(self.answer(client), 0)
+        self.assertFalse(self.is_thawed())
+        self.assertEqual(os.stat(self.fs.mount_point).st_mtime_ns, before)
+        self.assertEqual(os.listdir(self.fs.mount_point), ["lost+found"])
+
+    def test_is_waited_for_by_one_client_the_last(self):
+        first, second = self.begin_to_wait(), self.begin_to_wait()
+        self.assertEqual(self.answer(first), errno.ECANCELED)
+        self.freeze()
+        self.assertEqual(self.answer(second), 0)
+
+    def test_is_not_waited_for_beyond_a_close(self):
+        client = self.begin_to_wait()
+        self.assertEqual(self.ask(CLOSE)[0], 0)
+        self.assertEqual(self.answer(client), errno.ECANCELED)
+        self.assertEqual(self.ask(AWAIT_FREEZE)[0], errno.EBADF)
+
+    def test_is_not_waited_for_when_the_client_has_gone(self):
+        for _ in range(10):  # more than there is room for at once
+            self.begin_to_wait().close()
+        # Its thread has gone, too: nothing wakes up any more.
+        self.wait_for(lambda: os.listdir(f"/proc/{self.fsd.pid}/task") == [str(self.fsd.pid)])
 
 
 class HoldfastdWithoutFsd(AgentCase):

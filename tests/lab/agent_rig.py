@@ -79,6 +79,7 @@ class Rig:
             "run-directory": self.path("run"),
             "state-directory": self.state_directory,
             "fs-socket": self.path("fs.sock"),
+            "guest-agent-state": self.path("qga"),
             "filesystems": filesystem.mount_point,
         }
         values.update({key.replace("_", "-"): value for key, value in settings.items()})

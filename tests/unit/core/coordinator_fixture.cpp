@@ -49,7 +49,8 @@ Coordinator& CoordinatorStage::coordinator() {
   }
   coordinator_ = std::make_unique<Coordinator>(
       CoordinatorSettings{times_->freeze, times_->thaw, kMaxHold, {"/fake"}, false, times_->grace},
-      CoordinatorWorld{clock_, filesystems_, dead_man_, *journal_, bell_, *log_, *ring_},
+      CoordinatorWorld{clock_, filesystems_, dead_man_, *journal_, bell_, *log_, *ring_,
+                       thaw_watch_},
       std::move(resources));
   for (const Plan& plan : plans_)
     await([&] { return state_of(plan.traits.name) != "connecting"; });

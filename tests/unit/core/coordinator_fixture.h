@@ -19,6 +19,7 @@
 #include "support/fake_dead_man.h"
 #include "support/fake_fs_freezer.h"
 #include "support/fake_plugin.h"
+#include "support/fake_thaw_watch.h"
 #include "support/temporary_directory.h"
 
 namespace holdfast::core {
@@ -85,6 +86,7 @@ class CoordinatorStage {
   support::CallLog calls_;
   support::FakeFsFreezer filesystems_{calls_};
   support::FakeDeadMan dead_man_{calls_};
+  support::FakeThawWatch thaw_watch_;
   std::vector<std::shared_ptr<support::FakeServer>> servers_;
 
  private:

@@ -129,6 +129,10 @@ class Run {
         return freeze(true);
       case Happening::kThaw:
         return thaw();
+      case Happening::kThawSeen:
+        model_.thaw_seen();
+        stage_.coordinator().thaw_seen();
+        break;
       case Happening::kTimePasses:
         stage_.clock_.advance(CoordinatorStage::kMaxHold);
         end_window();
@@ -200,6 +204,7 @@ class Run {
     if (is_open(state) && !open) return "still '" + std::string(name_of(state)) + "'";
     if (stage_.dead_man_.armed().has_value() != open)
       return "the dead-man is not armed as it should";
+    if (stage_.thaw_watch_.watching() != open) return "the thaw is not watched for as it should";
     if (!open && !locked().empty()) return "locked without a window: " + joined(locked());
     const bool freezes = what == Happening::kFreeze || what == Happening::kFreezeGivenUp;
     for (const FreezeModel::Part& part : model_.parts) {

@@ -137,6 +137,12 @@ std::string FreezeModel::thaw() {
   return code;
 }
 
+void FreezeModel::thaw_seen() {
+  if (!open_) return;
+  const std::string code = thaw();
+  if (code != "ok") owed_ = code;
+}
+
 std::string FreezeModel::check() {
   if (open_) return "busy";
   std::string code = "ok";

@@ -44,6 +44,7 @@ class FreezeModel {
   [[nodiscard]] Codes freeze(bool given_up);
   void freeze_answered(const std::string& code);
   [[nodiscard]] std::string thaw();
+  void thaw_seen();
   [[nodiscard]] std::string check();
   void expire();
   void abandon();

@@ -57,6 +57,8 @@ std::string name_of(Happening what) {
       return "freeze that nobody waits for";
     case Happening::kThaw:
       return "thaw";
+    case Happening::kThawSeen:
+      return "thaw seen";
     case Happening::kTimePasses:
       return "max-hold passes";
     case Happening::kTimerTooEarly:

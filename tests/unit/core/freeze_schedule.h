@@ -17,6 +17,7 @@ enum class Happening : std::uint8_t {
   kFreeze,
   kFreezeGivenUp,  // nobody waits for the answer any more
   kThaw,
+  kThawSeen,       // by somebody who watches the guest agent
   kTimePasses,     // as long as max-hold
   kTimerTooEarly,  // the dead-man's call before its time
   kAbandon,        // the answer to the freeze was not heard
@@ -32,7 +33,7 @@ enum class Happening : std::uint8_t {
   kBreakRecord,
   kMendRecord,
 };
-inline constexpr int kHappeningCount = 17;
+inline constexpr int kHappeningCount = 18;
 
 struct Occurrence {
   Happening what = Happening::kFreeze;

@@ -9,6 +9,7 @@
 #include "support/fake_dead_man.h"
 #include "support/fake_fs_freezer.h"
 #include "support/fake_plugin.h"
+#include "support/fake_thaw_watch.h"
 #include "support/temporary_directory.h"
 
 namespace holdfast::daemon {
@@ -30,7 +31,8 @@ class SequencerTest : public ::testing::Test {
         [] {}));
     coordinator_ = std::make_unique<core::Coordinator>(
         core::CoordinatorSettings{20s, 5s, 60s, {"/fake"}, false, {}},
-        core::CoordinatorWorld{clock_, filesystems_, dead_man_, journal_, bell_, log_, *ring_},
+        core::CoordinatorWorld{clock_, filesystems_, dead_man_, journal_, bell_, log_, *ring_,
+                               thaw_watch_},
         std::move(resources));
     sequencer_ = std::make_unique<Sequencer>(*coordinator_, journal_, loop_, 1min, [] {});
     loop_.at(std::chrono::steady_clock::now() + 30s, [this] { loop_.quit(1); });
@@ -62,6 +64,7 @@ class SequencerTest : public ::testing::Test {
   support::CallLog calls_;
   support::FakeFsFreezer filesystems_{calls_};
   support::FakeDeadMan dead_man_{calls_};
+  support::FakeThawWatch thaw_watch_;
   std::shared_ptr<support::FakeServer> server_ =
       std::make_shared<support::FakeServer>("fake:a", calls_);
   core::Bell bell_;
