@@ -37,7 +37,7 @@ class SilenceCase(unittest.TestCase):
         calls = syscalls.window(trace.calls(), control)
         found = []
         for call in calls:
-            reason = syscalls.sin(call, control, rig.path("notify.sock"))
+            reason = syscalls.sin(call, control, rig.path("notify.sock"), rig.path("fs.sock"))
             if reason:
                 found.append(f"{reason}: {call.text.strip()}")
         return found, len(calls)

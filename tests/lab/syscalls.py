@@ -28,7 +28,14 @@ _HARMLESS = {
     "timerfd_settime", "getrandom", "brk", "munmap", "mprotect", "madvise", "rt_sigprocmask",
     "rt_sigaction", "clone3", "set_robust_list", "rseq", "exit",
 }
-_IN_MEMORY = ("anon_inode:[eventfd]", "anon_inode:[timerfd]", "anon_inode:[signalfd]", "pipe:")
+# How holdfast-fsd sees that a filesystem is frozen: it changes nothing, and one thread waits in it.
+_NOBODY = '".holdfast-no-such-name"'
+_WCHAN = re.compile(r'"/proc/self/task/\d+/wchan"')
+# An inotify event of mask IN_DELETE: qemu-ga has thawed.
+_THAW_SEEN = re.compile(r'\\0\\2\\0\\0.*qga\.state\.isfrozen')
+# What holdfastd asks holdfast-fsd for when the guest agent begins to freeze, and the answer.
+_AWAIT_FREEZE = re.compile(r'"\\1\\0\\0\\0\\[06]\\0\\0\\0\\0\\0\\0\\0')
+_IN_MEMORY = ("anon_inode:inotify", "anon_inode:[eventfd]", "anon_inode:[timerfd]", "anon_inode:[signalfd]", "pipe:")
 _SENDS = {"write", "sendto", "sendmsg"}
 
 
@@ -95,40 +102,54 @@ class Trace:
 
 
 def window(calls, control_socket):
-    """Those between the answer to `freeze` and the coming of `thaw`, both on the control socket."""
+    """Those between the answer to `freeze` on the control socket and the coming of `thaw` there, or the
+    guest agent's thaw if that was seen before it."""
     begin = end = None
     for number, call in enumerate(calls):
         if call.name == "sendto" and control_socket in call.target:
             if begin is None and '"holdfast/1 0 ok ' in call.text:
                 begin = number
-        elif call.name == "recvfrom" and '"holdfast/1 thaw' in call.text:
+        elif begin is None or end is not None:
+            continue
+        elif (call.name == "recvfrom" and '"holdfast/1 thaw' in call.text) or \
+                (call.name == "read" and _THAW_SEEN.search(call.text)):
             end = number
     if begin is None or end is None or end <= begin:
         raise ValueError("the trace shows no window")
     return calls[begin + 1:end]
 
 
-def sin(call, control_socket, notify_socket="/nowhere"):
+def sin(call, control_socket, notify_socket="/nowhere", fs_socket="/nowhere"):
     """Why this call must not be made while filesystems are frozen; "" if it may."""
     if call.name in _HARMLESS:
         return ""
+    if call.name == "unlinkat":
+        return "" if _NOBODY in call.text or (call.resumed and "ENOENT" in call.text) else "removes"
     if call.resumed:
-        return "" if call.name in ("read", *_SENDS) else f"{call.name} in the window"
+        # Judged when it began.
+        judged = ("read", "connect", "fcntl", "mmap", "openat", *_SENDS)
+        return "" if call.name in judged else f"{call.name} in the window"
     if call.name == "read":
-        from_memory = call.target.startswith(_IN_MEMORY) or "UNIX-" in call.target
+        from_memory = call.target.startswith((*_IN_MEMORY, "/proc/")) or "UNIX-" in call.target
         return "" if from_memory else f"reads from '{call.target}'"
     if call.name in _SENDS:
         if call.target.startswith(_IN_MEMORY):
             return ""
         if call.target.startswith("UNIX-STREAM") and f'"{control_socket}"' in call.target:
             return ""
+        if call.target.startswith("UNIX") and _AWAIT_FREEZE.search(call.text):
+            return ""
         if call.name == "sendmsg" and f'sun_path="{notify_socket}"' in call.text:
             return "" if "WATCHDOG=1" in call.text else "tells the service manager"
         return f"sends to '{call.target}'"
+    if call.name == "connect":
+        return "" if f'sun_path="{fs_socket}"' in call.text else "connects"
+    if call.name in ("open", "openat"):
+        return "" if _WCHAN.search(call.text) else f"calls {call.name}"
     if call.name == "mmap":
         return "" if "MAP_ANONYMOUS" in call.rest else "maps a file"
     if call.name == "fcntl":
-        return "" if re.search(r"F_(GETFL|SETFL|GETFD|SETFD)", call.rest) else "fcntl"
+        return "" if re.search(r"F_(GETFL|SETFL|GETFD|SETFD|DUPFD_CLOEXEC)", call.rest) else "fcntl"
     return f"calls {call.name}"
 
 
