@@ -48,15 +48,18 @@ class Figure:
 
     `floor` and the values of `peers` are (name, Series) pairs or None. `most` is the aim: the ratio to
     the floor that `ours` may reach, or an absolute bound where there is no floor; `aim` says it in words.
+    `limit` is an absolute bound of a figure that has a floor as well.
     `reason` tells why an aim is out of reach, where that was found out by measuring.
+    `absent` names peers that could not be run, each with the reason.
     """
 
     # pylint: disable-next=too-many-arguments
     def __init__(self, name, unit, ours, floor=None, peers=None, aim="", most=None, reason="",
-                 digits=0):
+                 digits=0, limit=None, absent=None):
         self.name, self.unit, self.ours, self.digits = name, unit, ours, digits
         self.floor, self.peers = floor, dict(peers or {})
         self.aim, self.most, self.reason = aim, most, reason
+        self.limit, self.absent = limit, dict(absent or {})
 
     def ratio(self):
         """Of the medians; None without a floor."""
@@ -64,9 +67,12 @@ class Figure:
 
     def reached(self):
         """Is the aim? None if it has no number."""
-        if self.most is None:
-            return None
-        return (self.ours.median() if self.floor is None else self.ratio()) <= self.most
+        met = []
+        if self.most is not None:
+            met.append((self.ours.median() if self.floor is None else self.ratio()) <= self.most)
+        if self.limit is not None:
+            met.append(self.ours.median() <= self.limit)
+        return all(met) if met else None
 
     def as_json(self):
         return {"figure": self.name, "unit": self.unit, "digits": self.digits,
@@ -74,8 +80,9 @@ class Figure:
                 "floor": {"name": self.floor[0], **self.floor[1].as_json()} if self.floor else None,
                 "ratio": self.ratio(),
                 "peers": {name: one.as_json() for name, one in self.peers.items()},
-                "aim": self.aim, "most": self.most, "reached": self.reached(),
-                "reason": self.reason}
+                "absent": self.absent,
+                "aim": self.aim, "most": self.most, "limit": self.limit,
+                "reached": self.reached(), "reason": self.reason}
 
 
 def write_part(directory, part, found):
