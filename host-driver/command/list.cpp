@@ -5,90 +5,78 @@
 #include "base/text.h"
 #include "command/commands.h"
 #include "repository/chain.h"
-#include "repository/proof.h"
+#include "repository/overview.h"
 #include "ui/table.h"
 
 namespace holdfast::host::command {
 
 using base::Json;
 using base::Result;
-using repository::Backup;
 using repository::BadBackup;
 using repository::Repository;
+using repository::Summary;
 
 namespace {
 
 // A backup, and how many it needs to be restored; nothing if one of them is missing.
 struct Line {
-  Backup backup;
+  Summary backup;
   std::optional<std::size_t> chain;
-  Result<std::optional<repository::Proof>> proof;
 };
 
-std::string kind_of(const Backup& backup) {
-  if (backup.manifest.archive) return "archive";
-  return backup.manifest.parent().empty() ? "full" : "increment";
+std::string kind_of(const Summary& backup) {
+  if (backup.is_archive) return "archive";
+  return backup.parent.empty() ? "full" : "increment";
 }
 
-using Found = Result<std::optional<repository::Proof>>;
-
-std::string proof_of(const Found& proof) {
-  if (!proof) return "unusable";
-  return *proof ? std::string(name_of((*proof)->result)) : "-";
-}
-
-const std::string& group_of(const Backup& backup) {
-  return backup.manifest.group.name;
+std::string proof_of(const Summary& backup) {
+  if (backup.proof_is_unusable) return "unusable";
+  return backup.proof ? std::string(name_of(backup.proof->result)) : "-";
 }
 
 Json summary(const Line& line) {
-  const Backup& backup = line.backup;
-  const std::string& parent = backup.manifest.parent();
-  return {{"vm", backup.manifest.vm},
-          {"id", backup.manifest.id},
-          {"begin", backup.manifest.begin},
-          {"level", std::string(name_of(backup.manifest.level))},
+  const Summary& backup = line.backup;
+  return {{"vm", backup.vm},
+          {"id", backup.id},
+          {"begin", backup.begin},
+          {"level", std::string(name_of(backup.level))},
           {"kind", kind_of(backup)},
-          {"parent", parent.empty() ? Json() : Json(parent)},
+          {"parent", backup.parent.empty() ? Json() : Json(backup.parent)},
           {"chain", line.chain ? Json(*line.chain) : Json()},
           {"protected", backup.is_protected},
-          {"proof", line.proof && *line.proof
-                        ? Json{{"result", proof_of(line.proof)}, {"at", (*line.proof)->at}}
-                        : Json()},
-          {"group", group_of(backup).empty() ? Json() : Json(group_of(backup))},
-          {"disks", backup.manifest.disks.size()},
-          {"memory", backup.manifest.memory ? Json(backup.manifest.memory->file.bytes) : Json()},
-          {"bytes", backup.manifest.stored_bytes()},
+          {"proof",
+           backup.proof ? Json{{"result", proof_of(backup)}, {"at", backup.proof->at}} : Json()},
+          {"group", backup.group.name.empty() ? Json() : Json(backup.group.name)},
+          {"disks", backup.disks},
+          {"memory", backup.memory_bytes ? Json(*backup.memory_bytes) : Json()},
+          {"bytes", backup.bytes},
           {"directory", backup.directory}};
 }
 
 void print_table(const std::vector<Line>& lines, const std::vector<BadBackup>& unusable) {
   std::vector<ui::Row> rows{
       {"VM", "ID", "BEGIN", "LEVEL", "KIND", "CHAIN", "PROTECTED", "DISKS", "SIZE"}};
-  const bool groups = std::any_of(lines.begin(), lines.end(),
-                                  [](const Line& line) { return !group_of(line.backup).empty(); });
-  const bool memory = std::any_of(lines.begin(), lines.end(), [](const Line& line) {
-    return line.backup.manifest.memory.has_value();
-  });
+  const auto any = [&](auto&& has) {
+    return std::any_of(lines.begin(), lines.end(),
+                       [&](const Line& line) { return has(line.backup); });
+  };
+  const bool groups = any([](const Summary& backup) { return !backup.group.name.empty(); });
+  const bool memory = any([](const Summary& backup) { return backup.memory_bytes.has_value(); });
+  const bool proofs = any([](const Summary& backup) { return proof_of(backup) != "-"; });
   if (memory) rows.front().emplace_back("MEMORY");
   if (groups) rows.front().emplace_back("GROUP");
-  const bool proofs = std::any_of(lines.begin(), lines.end(),
-                                  [](const Line& line) { return proof_of(line.proof) != "-"; });
   if (proofs) rows.front().emplace_back("PROOF");
   for (const Line& line : lines) {
-    const Backup& backup = line.backup;
-    rows.push_back({backup.manifest.vm, backup.manifest.id, backup.manifest.begin,
-                    std::string(name_of(backup.manifest.level)), kind_of(backup),
-                    line.chain ? std::to_string(*line.chain) : "broken",
-                    backup.is_protected ? "yes" : "-",
-                    backup.manifest.archive ? "-" : std::to_string(backup.manifest.disks.size()),
-                    base::format_bytes(backup.manifest.stored_bytes())});
+    const Summary& backup = line.backup;
+    rows.push_back(
+        {backup.vm, backup.id, backup.begin, std::string(name_of(backup.level)), kind_of(backup),
+         line.chain ? std::to_string(*line.chain) : "broken", backup.is_protected ? "yes" : "-",
+         backup.is_archive ? "-" : std::to_string(backup.disks), base::format_bytes(backup.bytes)});
     if (memory) {
-      const auto& kept = backup.manifest.memory;
-      rows.back().push_back(kept ? base::format_bytes(kept->file.bytes) : "-");
+      rows.back().push_back(backup.memory_bytes ? base::format_bytes(*backup.memory_bytes) : "-");
     }
-    if (groups) rows.back().push_back(group_of(backup).empty() ? "-" : group_of(backup));
-    if (proofs) rows.back().push_back(proof_of(line.proof));
+    if (groups) rows.back().push_back(backup.group.name.empty() ? "-" : backup.group.name);
+    if (proofs) rows.back().push_back(proof_of(backup));
   }
   for (const BadBackup& bad : unusable)
     rows.push_back({bad.vm, bad.id, "-", "unusable", "-", "-", "-", "-", "-"});
@@ -106,10 +94,10 @@ int report(const std::vector<Line>& lines, const std::vector<BadBackup>& unusabl
   }
   for (const Line& line : lines) {
     if (line.chain) continue;
-    const repository::Manifest& manifest = line.backup.manifest;
+    const Summary& backup = line.backup;
     complain(base::Error(base::ErrorCode::kCorrupt,
-                         manifest.vm + "/" + manifest.id + ": its chain is broken")
-                 .with_hint("holdfast show " + manifest.vm + " " + manifest.id));
+                         backup.vm + "/" + backup.id + ": its chain is broken")
+                 .with_hint("holdfast show " + backup.vm + " " + backup.id));
     status = 1;
   }
   return status;
@@ -132,13 +120,11 @@ Result<int> list(const Invocation& invocation, Environment&) {
   std::vector<Line> lines;
   std::vector<BadBackup> unusable;
   for (const std::string& vm : vms) {
-    auto part = repository->list(vm);
+    auto part = repository::overview(*repository, vm, repository::Source::kIndex);
     if (!part) return std::move(part).error();
     const auto chains = repository::chain_lengths(part->backups);
-    for (std::size_t i = 0; i < chains.size(); ++i) {
-      auto proof = repository::read_proof(part->backups[i].directory);
-      lines.push_back({std::move(part->backups[i]), chains[i], std::move(proof)});
-    }
+    for (std::size_t i = 0; i < chains.size(); ++i)
+      lines.push_back({std::move(part->backups[i]), chains[i]});
     for (BadBackup& bad : part->bad)
       unusable.push_back(std::move(bad));
   }

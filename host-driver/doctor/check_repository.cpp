@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "doctor/doctor.h"
 #include "repository/chain.h"
+#include "repository/overview.h"
 #include "repository/paths.h"
 #include "repository/remembered.h"
 #include "repository/repository.h"
@@ -159,7 +160,8 @@ void look_inside(const Repository& repository, const Patient& patient, Findings&
     findings.push_back({Level::kOk, kArea, "no-backups", "there is no backup of this machine yet"});
     return;
   }
-  const auto listing = repository.list(vm);
+  // As a listing finds them, without its shortcut: this is to find what is wrong.
+  const auto listing = repository::overview(repository, vm, repository::Source::kManifests);
   if (!listing) {
     findings.push_back(problem(kArea, "listing", listing.error(), "is its filesystem sound?"));
     return;
@@ -181,8 +183,7 @@ void look_inside(const Repository& repository, const Patient& patient, Findings&
   findings.push_back(
       {Level::kOk, kArea, "backups",
        std::to_string(listing->backups.size()) + " backups" +
-           (listing->backups.empty() ? ""
-                                     : ", the last of " + listing->backups.back().manifest.begin)});
+           (listing->backups.empty() ? "" : ", the last of " + listing->backups.back().begin)});
 }
 
 }  // namespace

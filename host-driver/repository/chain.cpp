@@ -66,19 +66,19 @@ Result<std::vector<std::string>> chain_of(const Repository& repository, const Ba
   return ids;
 }
 
-std::vector<std::optional<std::size_t>> chain_lengths(const std::vector<Backup>& backups) {
+std::vector<std::optional<std::size_t>> chain_lengths(const std::vector<Summary>& backups) {
   std::map<std::string_view, std::size_t> known;
   std::vector<std::optional<std::size_t>> lengths;
   lengths.reserve(backups.size());
   // Oldest first: what a backup stands on has been seen before it.
-  for (const Backup& backup : backups) {
+  for (const Summary& backup : backups) {
     std::optional<std::size_t> length = 1;
-    if (const std::string& parent = backup.manifest.parent(); !parent.empty()) {
+    if (const std::string& parent = backup.parent; !parent.empty()) {
       const auto below = known.find(parent);
       length.reset();
       if (below != known.end() && below->second < kLongestChain) length = below->second + 1;
     }
-    if (length) known.emplace(backup.manifest.id, *length);
+    if (length) known.emplace(backup.id, *length);
     lengths.push_back(length);
   }
   return lengths;

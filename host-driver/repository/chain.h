@@ -14,6 +14,7 @@
 
 #include "base/result.h"
 #include "repository/repository.h"
+#include "repository/summary.h"
 
 namespace holdfast::host::repository {
 
@@ -41,6 +42,6 @@ struct StoredImage {
 // The same for a whole listing of one machine, without reading anything again: how many backups
 // each needs, itself included; nothing where one of them is missing or the chain is too long.
 [[nodiscard]] std::vector<std::optional<std::size_t>> chain_lengths(
-    const std::vector<Backup>& backups);
+    const std::vector<Summary>& backups);
 
 }  // namespace holdfast::host::repository

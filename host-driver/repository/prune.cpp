@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "repository/group.h"
+#include "repository/overview.h"
 #include "repository/paths.h"
 #include "repository/use.h"
 
@@ -23,24 +24,25 @@ using base::Result;
 
 namespace {
 
-std::vector<Candidate> candidates_of(const Listing& listing) {
+std::vector<Candidate> candidates_of(const Overview& listing) {
   std::vector<Candidate> candidates;
-  for (const Backup& backup : listing.backups) {
-    candidates.push_back({backup.manifest.id, backup.manifest.parent(), backup.is_protected,
-                          is_used(backup.directory)});
+  candidates.reserve(listing.backups.size());
+  for (const Summary& backup : listing.backups) {
+    candidates.push_back(
+        {backup.id, backup.parent, backup.is_protected, is_used(backup.directory)});
   }
   return candidates;
 }
 
-std::vector<std::string> unusable_of(const Listing& listing) {
+std::vector<std::string> unusable_of(const Overview& listing) {
   std::vector<std::string> ids;
   for (const BadBackup& bad : listing.bad)
     ids.push_back(bad.id);
   return ids;
 }
 
-bool is_member(const Manifest& manifest) {
-  return !manifest.group.members.empty();
+bool is_member(const Summary& backup) {
+  return !backup.group.members.empty();
 }
 
 // The machine and those that it has groups with, and theirs: what the same rules keep of all of
@@ -48,37 +50,42 @@ bool is_member(const Manifest& manifest) {
 // it, and so that one's group; so this goes on until nothing more has to stay.
 class Related {
  public:
-  static Result<Related> of(const Repository& repository, const std::string& vm,
-                            const Rules& rules) {
-    Related related(repository, rules);
+  static Result<Related> of(const Repository& repository, const std::string& vm, const Rules& rules,
+                            Source source) {
+    Related related(repository, rules, source);
     if (auto added = related.add(vm); !added) return std::move(added).error();
     while (related.keep_groups_together())
       related.decide_all();
     return related;
   }
 
-  [[nodiscard]] Listing& listing_of(const std::string& vm) { return machines_.at(vm).listing; }
+  [[nodiscard]] Overview& listing_of(const std::string& vm) { return machines_.at(vm).listing; }
   [[nodiscard]] std::vector<Decision>& decisions_of(const std::string& vm) {
     return machines_.at(vm).decisions;
+  }
+  // Is any of it what an index says?
+  [[nodiscard]] bool is_remembered() const {
+    return std::any_of(machines_.begin(), machines_.end(),
+                       [](const auto& machine) { return machine.second.listing.is_remembered; });
   }
 
  private:
   struct Machine {
-    Listing listing;
+    Overview listing;
     std::vector<Candidate> candidates;
     std::vector<Decision> decisions;
   };
 
-  Related(const Repository& repository, const Rules& rules)
-      : repository_(repository), rules_(rules) {}
+  Related(const Repository& repository, const Rules& rules, Source source)
+      : repository_(repository), rules_(rules), source_(source) {}
 
   Result<void> add(const std::string& vm) {
     if (machines_.contains(vm)) return {};
-    auto listing = repository_.list(vm);
+    auto listing = overview(repository_, vm, source_);
     if (!listing) return std::move(listing).error();
     std::set<std::string> others;
-    for (const Backup& backup : listing->backups)
-      others.insert(backup.manifest.group.members.begin(), backup.manifest.group.members.end());
+    for (const Summary& backup : listing->backups)
+      others.insert(backup.group.members.begin(), backup.group.members.end());
     auto candidates = candidates_of(*listing);
     machines_.emplace(vm, Machine{std::move(*listing), std::move(candidates), {}});
     decide_one(machines_.at(vm));
@@ -104,7 +111,7 @@ class Related {
     std::set<std::string> staying;
     for (const auto& [vm, machine] : machines_) {
       for (std::size_t i = 0; i < machine.decisions.size(); ++i) {
-        const bool member = is_member(machine.listing.backups[i].manifest);
+        const bool member = is_member(machine.listing.backups[i]);
         if (member && machine.decisions[i].keep()) staying.insert(machine.decisions[i].id);
       }
     }
@@ -121,16 +128,29 @@ class Related {
 
   const Repository& repository_;
   const Rules& rules_;
+  const Source source_;
   std::map<std::string, Machine> machines_;
 };
 
 // Nor can it be that there is one of which nothing is known: it may need the record.
-bool all_are_gone(const Repository& repository, const Manifest& manifest) {
-  return std::all_of(manifest.group.members.begin(), manifest.group.members.end(),
+bool all_are_gone(const Repository& repository, const Summary& backup) {
+  return std::all_of(backup.group.members.begin(), backup.group.members.end(),
                      [&](const std::string& vm) {
-                       const auto kind = kind_of(repository.path() + "/" + vm + "/" + manifest.id);
+                       const auto kind = kind_of(repository.path() + "/" + vm + "/" + backup.id);
                        return kind && *kind == Kind::kMissing;
                      });
+}
+
+// Nothing goes for what an index says: then all is decided once more, by the manifests.
+Result<Related> plan(const Repository& repository, const std::string& vm, const Rules& rules,
+                     Removal removal) {
+  auto related = Related::of(repository, vm, rules, Source::kIndex);
+  if (!related || removal == Removal::kNone || !related->is_remembered()) return related;
+  const std::vector<Decision>& decisions = related->decisions_of(vm);
+  const bool all_stay = std::all_of(decisions.begin(), decisions.end(),
+                                    [](const Decision& decision) { return decision.keep(); });
+  if (all_stay) return related;
+  return Related::of(repository, vm, rules, Source::kManifests);
 }
 
 }  // namespace
@@ -144,15 +164,15 @@ Result<void> require_rule(const Rules& rules, const std::string& vm) {
 Result<Pruned> prune(const Repository& repository, const std::string& vm, const Rules& rules,
                      Removal removal, const std::stop_token& stop) {
   if (auto ruled = require_rule(rules, vm); !ruled) return std::move(ruled).error();
-  auto related = Related::of(repository, vm, rules);
+  auto related = plan(repository, vm, rules, removal);
   if (!related) return std::move(related).error();
-  Listing& listing = related->listing_of(vm);
+  Overview& listing = related->listing_of(vm);
   std::vector<Decision>& decisions = related->decisions_of(vm);
   Pruned pruned;
   pruned.unusable = std::move(listing.bad);
   for (std::size_t i = 0; i < decisions.size(); ++i) {
     Pruned::One one{std::move(decisions[i])};
-    one.bytes = listing.backups[i].manifest.stored_bytes();
+    one.bytes = listing.backups[i].bytes;
     pruned.backups.push_back(std::move(one));
   }
   if (removal == Removal::kNone) return pruned;
@@ -170,9 +190,9 @@ Result<Pruned> prune(const Repository& repository, const std::string& vm, const 
       break;
     }
     one->removed = true;
-    const Manifest& manifest = listing.backups[i].manifest;
-    if (is_member(manifest) && all_are_gone(repository, manifest)) {
-      (void)forget_group(repository.path(), manifest.id);
+    const Summary& backup = listing.backups[i];
+    if (is_member(backup) && all_are_gone(repository, backup)) {
+      (void)forget_group(repository.path(), backup.id);
     }
   }
   return pruned;

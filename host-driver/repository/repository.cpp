@@ -15,7 +15,9 @@
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "repository/group.h"
+#include "repository/index.h"
 #include "repository/paths.h"
+#include "repository/stored.h"
 #include "repository/use.h"
 
 namespace holdfast::host::repository {
@@ -33,19 +35,6 @@ constexpr std::string_view kMarkText =
 constexpr std::size_t kTagLength = 8;
 // Of a repository whose mark has no tag.
 constexpr std::string_view kNoTag = "00000000";
-
-Result<std::vector<std::string>> names_in(const std::string& directory) {
-  std::error_code problem;
-  std::vector<std::string> names;
-  auto entry = std::filesystem::directory_iterator(directory, problem);
-  for (; !problem && entry != std::filesystem::directory_iterator(); entry.increment(problem)) {
-    names.push_back(entry->path().filename().string());
-  }
-  if (problem)
-    return base::errno_error(problem.value(), "unable to list " + base::in_quotes(directory));
-  std::sort(names.begin(), names.end());
-  return names;
-}
 
 // The last line of the mark: "tag: 1f3a9c0b".
 std::string tag_in(std::string_view mark) {
@@ -116,6 +105,19 @@ Error not_ours(const std::string& path) {
 }
 
 }  // namespace
+
+Result<std::vector<std::string>> names_in(const std::string& directory) {
+  std::error_code problem;
+  std::vector<std::string> names;
+  auto entry = std::filesystem::directory_iterator(directory, problem);
+  for (; !problem && entry != std::filesystem::directory_iterator(); entry.increment(problem)) {
+    names.push_back(entry->path().filename().string());
+  }
+  if (problem)
+    return base::errno_error(problem.value(), "unable to list " + base::in_quotes(directory));
+  std::sort(names.begin(), names.end());
+  return names;
+}
 
 bool may_become_one(const std::string& path) {
   const auto names = names_in(path);
@@ -208,7 +210,12 @@ Result<std::vector<std::string>> Repository::vms() const {
 }
 
 Result<Backup> Repository::load(const std::string& vm, const std::string& id) const {
-  const std::string directory = path_ + "/" + vm + "/" + id;
+  return load_backup(*this, vm, id);
+}
+
+Result<Backup> load_backup(const Repository& repository, const std::string& vm,
+                           const std::string& id) {
+  const std::string directory = repository.path() + "/" + vm + "/" + id;
   const std::string file = directory + "/" + std::string(kManifestName);
   for (const auto& [path, wanted] :
        {std::pair(directory, Kind::kDirectory), std::pair(file, Kind::kFile)}) {
@@ -228,7 +235,7 @@ Result<Backup> Repository::load(const std::string& vm, const std::string& id) co
                                           ": it belongs to '" + manifest->vm + "/" + manifest->id +
                                           "'");
   }
-  const auto binding = binding_of(path_, directory, id);
+  const auto binding = binding_of(repository.path(), directory, id);
   if (!binding) return binding.error();
   if (*binding == Binding::kUnbound) {
     return Error(ErrorCode::kCorrupt, "its group '" + manifest->group.name +
@@ -338,6 +345,11 @@ Result<std::vector<std::string>> Repository::remove_incomplete(const std::string
           *binding == Binding::kBound ? unmark(*directory + "/" + name) : remove_backup(vm, name);
       if (!done) return std::move(done).error();
       if (*binding == Binding::kUnbound) removed.push_back(name);
+      continue;
+    }
+    // Of who was killed while writing it; one who is at it does without.
+    if (name.starts_with(std::string(kIndexName) + ".")) {
+      (void)base::remove_file(*directory + "/" + name);
       continue;
     }
     if (!name.starts_with(kIncompletePrefix) && !name.starts_with(kRemovingPrefix)) continue;

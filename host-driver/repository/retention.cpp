@@ -90,9 +90,10 @@ std::vector<Decision> decide(const std::vector<Candidate>& candidates,
       decisions[i].broken = true;
       decisions[i].reasons.emplace_back("its chain is broken");
     } else {
-      newest_first.insert(newest_first.begin(), &decisions[i]);
+      newest_first.push_back(&decisions[i]);
     }
   }
+  std::reverse(newest_first.begin(), newest_first.end());
   if (!newest_first.empty()) newest_first.front()->reasons.emplace_back("newest");
   for (const Rule& rule : kRules)
     apply(rule, rules.*rule.count, newest_first);

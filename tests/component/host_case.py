@@ -106,7 +106,7 @@ class HostCase(unittest.TestCase):
         directory = os.path.join(self.repository, VM)
         if not os.path.isdir(directory):
             return []
-        return sorted(name for name in os.listdir(directory) if name != ".lock")
+        return sorted(name for name in os.listdir(directory) if name not in (".lock", ".index"))
 
     def left_in_state(self):
         """Of runs; what stays is the lock's file, where backups have been published, and what was

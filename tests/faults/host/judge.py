@@ -98,7 +98,7 @@ def leftovers(rig):
               if not name.endswith(".lock") and name != "repositories"]
     directory = f"{rig.path('keep/repository')}/web1"
     found += [f"unfinished {name}" for name in os.listdir(directory)
-              if name.startswith(".") and name != ".lock"]
+              if name.startswith(".") and name not in (".lock", ".index")]
     found += [f"repository {name}" for name in os.listdir(rig.path("keep/repository"))
               if name not in ("web1", "holdfast-repository")]
     latest = rig.published()[-1:]

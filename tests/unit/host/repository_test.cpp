@@ -14,6 +14,7 @@
 #include "repository/chain.h"
 #include "repository/draft.h"
 #include "repository/lock.h"
+#include "repository/overview.h"
 #include "repository/paths.h"
 #include "repository/prune.h"
 #include "support/temporary_directory.h"
@@ -278,7 +279,7 @@ TEST_F(RepositoryTest, CountsWhatEachBackupNeeds) {
   publish(second_, first_);
   publish(third_, "20261101T182114Z-00000003");
   publish(fourth_, third_);
-  const auto lengths = chain_lengths(repository_->list("web1")->backups);
+  const auto lengths = chain_lengths(overview(*repository_, "web1", Source::kManifests)->backups);
   EXPECT_EQ(lengths, (std::vector<std::optional<std::size_t>>{1, 2, std::nullopt, std::nullopt}));
   EXPECT_EQ(*chain_of(*repository_, *repository_->find("web1", second_)),
             (std::vector<std::string>{second_, first_}));
