@@ -4,12 +4,14 @@
     python3 -m bench.report DIRECTORY [--write] [--failed=PART]... PART...
 
 Reads DIRECTORY/part-PART.json of the parts named, and writes figures.md, figures.json and the plots
-(plots.py) beside them. --write puts the table into tests/bench/README.md too, between its two marks.
+(plots.py) beside them. --write puts the table into tests/bench/README.md too, between its two marks,
+and the plots beside it.
 """
 
 import argparse
 import json
 import os
+import shutil
 import sys
 
 from lab import testing
@@ -41,10 +43,22 @@ def filled(text, table):
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
-def write_page(table):
-    path = os.path.join(testing.SOURCE, "tests", "bench", "README.md")
+def pictures(names):
+    """Markdown that shows each plot as the reader's page is: light or dark."""
+    return "\n\n".join(
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="plots/{name}-dark.svg">'
+        f'<img alt="{name}" src="plots/{name}-light.svg"></picture>'
+        for name in dict.fromkeys(name.rpartition("-")[0] for name in names))
+
+
+def write_page(directory, table, names):
+    page = os.path.join(testing.SOURCE, "tests", "bench")
+    os.makedirs(os.path.join(page, "plots"), exist_ok=True)
+    for name in names:
+        shutil.copy(os.path.join(directory, name), os.path.join(page, "plots", name))
+    path = os.path.join(page, "README.md")
     with open(path, encoding="utf-8") as file:
-        text = filled(file.read(), table)
+        text = filled(file.read(), f"{pictures(names)}\n\n{table}")
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
 
@@ -66,7 +80,7 @@ def main():
     with open(os.path.join(asked.directory, "figures.md"), "w", encoding="utf-8") as file:
         file.write(table + "\n")
     if asked.write:
-        write_page(table)
+        write_page(asked.directory, table, names)
     print("\n" + table + "\n")
     for name in ("figures.md", "figures.json", *names):
         print(os.path.join(asked.directory, name))
