@@ -17,42 +17,19 @@
 // Threads: any; the file is replaced in one step, by whoever has just looked.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/clock.h"
+#include "repository/stamps.h"
 #include "repository/summary.h"
 
 namespace holdfast::host::repository {
 
 // In a machine's directory. With a dot and six letters behind it while it is written.
 inline constexpr std::string_view kIndexName = ".index";
-
-// By what a file or directory is known again. Times are nanoseconds of its filesystem's clock.
-struct Stamp {
-  std::int64_t inode = 0;
-  std::int64_t size = 0;  // of a directory: 0
-  std::int64_t modified = 0;
-  std::int64_t changed = 0;
-
-  bool operator==(const Stamp&) const = default;
-};
-
-struct Stamps {
-  Stamp directory;
-  Stamp manifest;
-  std::optional<Stamp> proof;  // nothing: there is none
-
-  bool operator==(const Stamps&) const = default;
-};
-
-// Of the backup `id` in a machine's directory, which is open as `vm_directory`; `has_proof` says
-// whether to look for one. Nothing if anything is not what it has to be.
-[[nodiscard]] std::optional<Stamps> stamps_of(int vm_directory, const std::string& id,
-                                              bool has_proof);
 
 // One line: a backup as it was when its stamps were taken. The summary's machine and directory do
 // not stand in it.
