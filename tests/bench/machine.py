@@ -5,6 +5,7 @@ guest would have written."""
 import json
 import os
 import random
+import shutil
 import subprocess
 import time
 
@@ -110,18 +111,28 @@ class Driver:
         """Seconds."""
         return seconds_of(self.command("restore", backup, "--to", target))
 
+    def forget(self, backup):
+        shutil.rmtree(os.path.join(self.repository, VM, backup))
 
-def seconds_of(argv, **options):
-    """That the program takes; its output is in the error if it fails."""
+
+def seconds_of(argv, flush=None):
+    """That the program takes, and until this file, or what is in this directory, is on its disk; what
+    it says is in the error if it fails."""
     begin = time.monotonic()
-    cache.run(argv, **options)
+    cache.run(argv)
+    if flush:
+        flushed(flush)
     return time.monotonic() - begin
 
 
 def flushed(path):
-    """Waits until the file is on its disk."""
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
+    """Waits until the file, or each in the directory, is on its disk."""
+    paths = [path]
+    if os.path.isdir(path):
+        paths = [os.path.join(place, name) for place, _, names in os.walk(path) for name in names]
+    for one in paths:
+        with open(one, "rb") as file:
+            os.fsync(file.fileno())
 
 
 def mixture(path, size=PIECE, seed=1):

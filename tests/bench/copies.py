@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""How long a full backup takes, and its restore.
+
+    python3 -m bench.copies DIRECTORY ROUNDS
+
+One disk that is full in three quarters with text, bytes that do not compress, and zeroes, and never
+changes; nobody writes to it. The floor is qemu-img converting the same image by itself, with the
+driver's own options, until the copy is flushed. Ours is all of the command: preparation, freeze, thaw,
+copy, flush, the check of the copy and its checksum, settling and publishing; and of a restore the
+verification of what is restored. The peers write formats of their own: virtnbdbackup's compression is
+lz4, libvirt itself has none.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+
+from lab import cache
+from lab import claims as claims_module
+
+from . import figures, part, peers
+from .machine import VM, DiskMachine, Driver, full_disk, mixture, seconds_of
+
+GIB = 1 << 30
+USED = 0.75
+AT_LEAST = 0.95  # of qemu-img's throughput
+# qemu-img's words for what the driver stores.
+COMPRESSED = ["-c", "-W", "-o", "compression_type=zstd"]
+FULL_WAYS = {"zstd": (["--method=overlay"], COMPRESSED),
+             "zstd, method backup": (["--method=backup"], COMPRESSED),
+             "uncompressed": (["--method=overlay", "--compress=none"], []),
+             "uncompressed, method backup": (["--method=backup", "--compress=none"], [])}
+
+
+def convert(source, target, *words):
+    return seconds_of(["qemu-img", "convert", "-U", "-f", "qcow2", "-O", "qcow2", *words, source,
+                       target], flush=target)
+
+
+class Peers:
+    """What the others take for the same; {what: {peer: [seconds]}}."""
+
+    def __init__(self, directory, claims):
+        self.directory, self.claims, self.found = directory, claims, {}
+
+    def note(self, what, peer, seconds):
+        self.found.setdefault(what, {}).setdefault(peer, []).append(seconds)
+        self.claims.say(f"{what}: {peer} {seconds:.2f} s")
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def measure(self, domain):
+        for words, what in ((["-z"], "zstd"), ([], "uncompressed")):
+            self.note(what, "virtnbdbackup",
+                      domain.timed_nbdbackup("copy", self.path("nbd"), *words))
+            if words:
+                self.note("restore", "virtnbdbackup",
+                          domain.timed_nbdrestore(self.path("nbd"), self.path("restored")))
+                shutil.rmtree(self.path("restored"))
+            shutil.rmtree(self.path("nbd"))
+        self.note("uncompressed, method backup", "libvirt backup-begin",
+                  domain.timed_push(self.path("push.qcow2")))
+        os.unlink(self.path("push.qcow2"))
+
+
+def measure_round(driver, image, found, claims):
+    """One of each, the floor just before."""
+    floor_image = os.path.join(driver.directory, "floor.qcow2")
+    for what, (options, words) in FULL_WAYS.items():
+        floor = convert(image, floor_image, *words)
+        manifest, seconds = driver.backup("--full", *options)
+        note(found, claims, what, floor, seconds, manifest)
+        stored = os.path.join(driver.repository, VM, manifest["id"], "d0.qcow2")
+        if what == "zstd":
+            os.unlink(floor_image)
+            floor = convert(stored, floor_image)
+            target = os.path.join(driver.directory, "restored")
+            note(found, claims, "restore", floor, driver.restore(manifest["id"], target), None)
+            shutil.rmtree(target)
+        os.unlink(floor_image)
+        driver.forget(manifest["id"])
+
+
+def note(found, claims, what, floor, seconds, manifest):
+    one = found.setdefault(what, {"floor": [], "ours": [], "copy": []})
+    one["floor"].append(floor)
+    one["ours"].append(seconds)
+    if manifest:
+        one["copy"].append(manifest["copy"]["duration_ms"] / 1000)
+    claims.say(f"{what}: {seconds:.2f} s, qemu-img {floor:.2f} s")
+
+
+def figures_of(found, others, absent, shown):
+    made = []
+    for what, one in found.items():
+        series = {name: figures.Series(values) for name, values in one.items() if values}
+        reasons = [absent]
+        if "copy" in series:
+            reasons.insert(0, f"without freeze, settling and publishing {series['copy'].shown(2)} s")
+        name = "restore of it (zstd)" if what == "restore" else f"full backup, {what}"
+        made.append(figures.Figure(
+            f"{name}, {shown}", "s", series["ours"], floor=("qemu-img convert", series["floor"]),
+            peers={peer: figures.Series(values) for peer, values in others.get(what, {}).items()},
+            aim=f"at least {AT_LEAST} of qemu-img's throughput", most=1 / AT_LEAST, digits=2,
+            reason="; ".join(filter(None, reasons))))
+    return made
+
+
+def measure(work, rounds, size, claims):
+    absent = peers.missing() or ""
+    if absent:
+        absent = f"the peers could not be had: {absent}"
+        claims.say(absent)
+    content = mixture(os.path.join(work, "content"))
+    image = full_disk(os.path.join(work, "disk.qcow2"), size, content, USED)
+    found, others = {}, Peers(work, claims)
+    with DiskMachine(work, [image]) as machine:
+        driver = Driver(machine, work)
+        if absent:
+            for _ in range(rounds):
+                measure_round(driver, image, found, claims)
+            return found, {}, absent
+        place = os.path.join(work, "domain")
+        os.mkdir(place)
+        copy = os.path.join(place, "disk.qcow2")
+        cache.run(["cp", "--reflink=auto", image, copy])
+        with peers.Host(os.path.join(work, "libvirt")) as host, \
+                host.domain("full", place, [copy]) as domain:
+            for _ in range(rounds):
+                measure_round(driver, image, found, claims)
+                others.measure(domain)
+    return found, others.found, absent
+
+
+def main():
+    directory, rounds = os.path.abspath(sys.argv[1]), int(sys.argv[2])
+    claims = claims_module.Claims()
+    size = (2 if rounds < 5 else 8) * GIB
+    with tempfile.TemporaryDirectory(prefix="hf-") as work:
+        found, others, absent = measure(work, rounds, size, claims)
+    shown = f"a disk of {size // GIB} GiB with {size * USED / GIB:.1f} in use"
+    part.finish(directory, "copies", figures_of(found, others, absent, shown))
+
+
+if __name__ == "__main__":
+    main()
