@@ -63,6 +63,12 @@ class DiskMachine:
         self.process.kill()
         self.process.wait(30)
 
+    def bitmaps(self, disk):
+        """The names of the dirty bitmaps of this disk."""
+        return [bitmap["name"] for device in self.monitor.execute("query-block")
+                if device["inserted"]["node-name"] == disk
+                for bitmap in device["inserted"].get("dirty-bitmaps", [])]
+
     def qemu_io(self, disk, *commands):
         through_monitor(self.monitor, f"/machine/peripheral/{disk}/virtio-backend", commands)
 
