@@ -11,7 +11,7 @@ import time
 
 from lab import cache, testing
 from support.fake_qga import FakeQga
-from support.qemu_machine import MIB, PROGRAM, Monitor
+from support.qemu_machine import MIB, PROGRAM, Monitor, halting_bios
 from support.waiting import until
 
 VM = "web1"
@@ -31,8 +31,11 @@ class DiskMachine:
 
     def __enter__(self):
         own, log = (os.path.join(self.directory, name) for name in ("own.sock", "qemu.log"))
-        argv = [PROGRAM, "-nodefaults", "-display", "none", "-S", "-machine", "pc,accel=tcg",
-                "-m", "32", "-qmp", f"unix:{self.qmp},server=on,wait=off",
+        # It runs, if only to stand still: QEMU closes what it was lent when nobody else has it any more,
+        # and not while the machine is paused.
+        bios = halting_bios(os.path.join(self.directory, "bios"))
+        argv = [PROGRAM, "-nodefaults", "-display", "none", "-bios", bios, "-machine",
+                "pc,accel=tcg", "-m", "32", "-qmp", f"unix:{self.qmp},server=on,wait=off",
                 "-qmp", f"unix:{own},server=on,wait=off"]
         for number, path in enumerate(self.images):
             argv += ["-blockdev", json.dumps(
