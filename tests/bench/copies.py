@@ -78,6 +78,7 @@ def measure_round(driver, image, found, claims):
             floor = convert(stored, floor_image)
             target = os.path.join(driver.directory, "restored")
             note(found, claims, "restore", floor, driver.restore(manifest["id"], target), None)
+            found["restore"].setdefault("verify", []).append(driver.verify(manifest["id"]))
             shutil.rmtree(target)
         os.unlink(floor_image)
         driver.forget(manifest["id"])
@@ -99,6 +100,8 @@ def figures_of(found, others, absent, shown):
         reasons = [absent]
         if "copy" in series:
             reasons.insert(0, f"without freeze, settling and publishing {series['copy'].shown(2)} s")
+        if "verify" in series:
+            reasons.insert(0, f"verification, which comes first, takes {series['verify'].shown(2)} s")
         name = "restore of it (zstd)" if what == "restore" else f"full backup, {what}"
         made.append(figures.Figure(
             f"{name}, {shown}", "s", series["ours"], floor=("qemu-img convert", series["floor"]),

@@ -99,8 +99,8 @@ class Driver:
                   "state_directory": os.path.join(self.directory, "state"),
                   "config_directory": os.path.join(self.directory, "etc"),
                   **self.settings, **settings}
-        if verb == "restore":
-            values = {name: value for name, value in values.items() if name != "overlay_reserve"}
+        if verb != "backup":
+            del values["overlay_reserve"]
         return [testing.built("host-driver/holdfast"), verb, VM, *words,
                 *(f"--{name.replace('_', '-')}={value}" for name, value in values.items())]
 
@@ -119,6 +119,10 @@ class Driver:
     def restore(self, backup, target):
         """Seconds."""
         return seconds_of(self.command("restore", backup, "--to", target))
+
+    def verify(self, backup):
+        """Seconds."""
+        return seconds_of(self.command("verify", backup))
 
     def forget(self, backup):
         shutil.rmtree(os.path.join(self.repository, VM, backup))
