@@ -4,6 +4,7 @@
 // itself, or what has changed since the latest backup.
 #include <algorithm>
 #include <filesystem>
+#include <future>
 
 #include "base/text.h"
 #include "image/checksum.h"
@@ -48,8 +49,10 @@ Result<CopiedDisk> BackupRun::copy_disk(std::size_t index, const std::stop_token
       strategy_->copy(index, Deadline::in(settings_.copy_timeout), stop,
                       [&](double percent) { observer_.progress("copying " + label, percent); });
   if (!written) return std::move(written).error();
-  // qemu-img convert writes without flushing (-t unsafe is its default).
-  if (auto flushed = repository::flush_file(target); !flushed) return std::move(flushed).error();
+  // qemu-img convert writes without flushing (-t unsafe is its default). The disk is at work on it
+  // while the processor looks at the copy and adds it up.
+  auto flushing =
+      std::async(std::launch::async, [&target] { return repository::flush_file(target); });
   if (auto checked = images_.check(target, Deadline::in(settings_.copy_timeout), stop); !checked) {
     return std::move(checked).error();
   }
@@ -67,6 +70,7 @@ Result<CopiedDisk> BackupRun::copy_disk(std::size_t index, const std::stop_token
     observer_.progress("checksum " + label, 100.0 * static_cast<double>(done) / size);
   });
   if (!digest) return std::move(digest).error();
+  if (auto flushed = flushing.get(); !flushed) return std::move(flushed).error();
   copied.bytes = digest->bytes;
   copied.sha256 = std::move(digest->sha256);
   return copied;
