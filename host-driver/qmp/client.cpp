@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "qmp/client.h"
 
+#include <utility>
+
 #include "base/text.h"
 
 namespace holdfast::host::qmp {
@@ -18,6 +20,13 @@ constexpr base::JsonLimits kLimits{kLineLimit, 64};
 // Nobody waits for more than the events of a handful of jobs; the oldest give way.
 constexpr std::size_t kEventLimit = 1000;
 constexpr std::string_view kIdPrefix = "holdfast-";
+// No command of any QEMU.
+constexpr std::string_view kTakenBack = "holdfast-taken-back";
+
+// The last word of a command that was sent ahead.
+std::string rest_of(std::string_view command) {
+  return base::to_line(Json(command)) + "}\n";
+}
 
 Error refusal(const Json& error) {
   const std::string kind = base::string_member(error, "class").value_or("");
@@ -87,13 +96,49 @@ Result<Json> Client::execute_with_fd(std::string_view command, Json arguments, i
 
 Result<Json> Client::ask(std::string_view command, Json arguments, int fd, Deadline deadline,
                          const std::stop_token& stop) {
-  const std::string id = std::string(kIdPrefix) + std::to_string(++last_id_);
+  if (auto free = take_back(deadline); !free) return named(command, std::move(free).error());
+  const std::string id = next_id();
   Json request{{"execute", command}};
   if (!arguments.empty()) request["arguments"] = std::move(arguments);
   request["id"] = id;
   const std::string line = base::to_line(request) + "\n";
   auto sent = fd < 0 ? channel_.send(line, deadline) : channel_.send_with_fd(line, fd, deadline);
   if (!sent) return named(command, std::move(sent).error());
+  return answer_to(command, id, deadline, stop);
+}
+
+std::string Client::next_id() {
+  return std::string(kIdPrefix) + std::to_string(++last_id_);
+}
+
+Result<void> Client::send_ahead(std::string_view command, const Json& arguments,
+                                Deadline deadline) {
+  if (auto free = take_back(deadline); !free) return named(command, std::move(free).error());
+  ahead_ = Ahead{std::string(command), next_id()};
+  // QEMU takes the members in any order (RFC 8259, 4): what says what is to be done comes last.
+  const std::string text = "{\"arguments\":" + base::to_line(arguments) +
+                           ",\"id\":" + base::to_line(Json(ahead_->id)) + ",\"execute\":";
+  if (auto sent = channel_.send(text, deadline); !sent) {
+    return named(command, std::move(sent).error());
+  }
+  return {};
+}
+
+Result<Json> Client::execute_ahead(Deadline deadline) {
+  const Ahead ahead = std::exchange(ahead_, std::nullopt).value();
+  if (auto sent = channel_.send(rest_of(ahead.command), deadline); !sent) {
+    return named(ahead.command, std::move(sent).error());
+  }
+  return answer_to(ahead.command, ahead.id, deadline, {});
+}
+
+Result<void> Client::take_back(Deadline deadline) {
+  if (!std::exchange(ahead_, std::nullopt)) return {};
+  return channel_.send(rest_of(kTakenBack), deadline);
+}
+
+Result<Json> Client::answer_to(std::string_view command, const std::string& id, Deadline deadline,
+                               const std::stop_token& stop) {
   for (;;) {
     auto message = receive(deadline, stop);
     if (!message) return named(command, std::move(message).error());

@@ -50,6 +50,16 @@ class Client {
                                                          base::Json arguments, int fd,
                                                          base::Deadline deadline);
 
+  // For a command whose time counts: QEMU reads its monitor byte after byte, a turn of its main
+  // loop each (QEMU: monitor/monitor.c, monitor_can_read()), measured 3 us. All of it goes but its
+  // last word, without which nothing happens; execute_ahead() sends that. Any other command in
+  // between takes it back, and so does the end of the connection.
+  [[nodiscard]] base::Result<void> send_ahead(std::string_view command, const base::Json& arguments,
+                                              base::Deadline deadline);
+  [[nodiscard]] bool has_sent_ahead() const { return ahead_.has_value(); }
+  // As execute(), of what was sent ahead, which there must be.
+  [[nodiscard]] base::Result<base::Json> execute_ahead(base::Deadline deadline);
+
   // The oldest event that was not taken yet; kTimedOut if none comes.
   [[nodiscard]] base::Result<Event> next_event(base::Deadline deadline,
                                                const std::stop_token& stop);
@@ -67,16 +77,30 @@ class Client {
   // `fd` below zero: none goes with it.
   [[nodiscard]] base::Result<base::Json> ask(std::string_view command, base::Json arguments, int fd,
                                              base::Deadline deadline, const std::stop_token& stop);
+  // The value of "return" of the command with this id.
+  [[nodiscard]] base::Result<base::Json> answer_to(std::string_view command, const std::string& id,
+                                                   base::Deadline deadline,
+                                                   const std::stop_token& stop);
+  // What was sent ahead, if anything, becomes a command that does not exist; its answer is passed
+  // over as any that comes late.
+  [[nodiscard]] base::Result<void> take_back(base::Deadline deadline);
+  [[nodiscard]] std::string next_id();
   [[nodiscard]] base::Result<base::Json> receive(base::Deadline deadline,
                                                  const std::stop_token& stop);
   // Keeps the message if it is an event.
   bool keep_event(const base::Json& message);
   [[nodiscard]] base::Error named(std::string_view command, base::Error cause) const;
 
+  struct Ahead {
+    std::string command;
+    std::string id;
+  };
+
   wire::LineChannel channel_;
   std::string name_;  // of the other side, for errors
   std::string version_;
   std::uint64_t last_id_ = 0;
+  std::optional<Ahead> ahead_;
   std::deque<Event> events_;
 };
 

@@ -9,6 +9,7 @@ import subprocess
 from host_case import MIB, VM, HostCase
 from lab import testing
 from support.qemu_machine import pattern_at, same_content
+from support.waiting import until
 
 
 class HostBackup(HostCase):
@@ -59,6 +60,28 @@ class HostBackup(HostCase):
         self.assertEqual(names[first + 1:last], ["guest-fsfreeze-status"])
         self.assertEqual(names.count("guest-fsfreeze-freeze"), 1)
         self.assertEqual(names.count("guest-fsfreeze-thaw"), 1)
+
+    def test_qemu_has_read_all_of_the_transaction_but_its_name_before_the_freeze(self):
+        proxy = self.through_proxy()
+        words = {"overlay": (b'"blockdev-snapshot"', 2), "backup": (b'"blockdev-backup"', 2)}
+        for method, (word, count) in words.items():
+            begun = []
+
+            def frozen():
+                until(lambda: proxy.begun.endswith(b'"execute":'), "it has come")
+                begun.append(proxy.begun)  # pylint: disable=cell-var-from-loop
+            self.agent.on_freeze = frozen
+            self.back_up(method=method)
+            self.assertEqual(begun[0].count(word), count, method)
+        self.agent.on_freeze = None
+        # A freeze that fails takes it back, and what QEMU has of it does nothing.
+        self.agent.behaviours["guest-fsfreeze-freeze"] = lambda agent, request: agent.error("no")
+        for method in words:
+            proxy.commands.clear()
+            self.failing(self.run_host("backup", VM, method=method))
+            self.assertIn("holdfast-taken-back", proxy.commands)
+            self.assertNotIn("transaction", proxy.commands)
+            self.assert_nothing_left()
 
     def test_two_backups_follow_each_other_and_are_listed(self):
         first, second = self.back_up(), self.back_up()

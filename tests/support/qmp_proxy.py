@@ -4,8 +4,8 @@
 `before[command]` and `after[command]` are functions called when the client's command has come in but
 not gone on, and when QEMU has answered but the client has not heard. One that raises Cut ends the
 connection there. `extra[command]` are arguments that QEMU gets on top of the client's, and
-`rewrite[command]` is a function that makes of QEMU's answer, as bytes, what the client gets. One
-client at a time, as QEMU has it.
+`rewrite[command]` is a function that makes of QEMU's answer, as bytes, what the client gets.
+`begun` is what has come in of a command whose end has not. One client at a time, as QEMU has it.
 """
 
 import json
@@ -27,6 +27,7 @@ class QmpProxy:
         self.extra = {}
         self.rewrite = {}
         self.commands = []
+        self.begun = b""
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(path)
         self._server.listen(8)
@@ -87,8 +88,7 @@ class QmpProxy:
                     pass
             answers.join(5)
 
-    @staticmethod
-    def _requests(client):
+    def _requests(self, client):
         """Line by line, each with the descriptors that came with it; the driver awaits each answer
         before it goes on, so that they cannot be those of the next line."""
         buffer, waiting = b"", []
@@ -102,6 +102,7 @@ class QmpProxy:
                 line, buffer = buffer.split(b"\n", 1)
                 taken, waiting = waiting, []
                 yield line + b"\n", taken
+            self.begun = buffer
 
     def _answers(self, client, qemu, names):
         try:

@@ -71,7 +71,7 @@ Result<void> BackupStrategy::prepare(const std::string& directory, Deadline dead
   }
   for (const qmp::Disk& disk : disks_)
     flush_early(disk);
-  return {};
+  return context().monitor.send_ahead("transaction", transaction(), deadline);
 }
 
 // Not within the transaction: bitmaps have no place in one with grouped jobs, and QEMU 7.2, told to
@@ -93,7 +93,7 @@ Result<void> BackupStrategy::make_target(std::size_t index, Deadline deadline) {
   return jobs.attach(copy_job(index), path, deadline);
 }
 
-Result<void> BackupStrategy::take(Deadline deadline) {
+Json BackupStrategy::transaction() const {
   Json actions = Json::array();
   for (std::size_t i = 0; i < disks_.size(); ++i) {
     // Else they would take the disks' and the processors' time from the guest while it is frozen.
@@ -101,10 +101,13 @@ Result<void> BackupStrategy::take(Deadline deadline) {
     if (guest_goes_first_) arguments["on-cbw-error"] = "break-snapshot";
     actions.push_back({{"type", "blockdev-backup"}, {"data", std::move(arguments)}});
   }
-  auto done = context().monitor.execute(
-      "transaction",
-      {{"actions", std::move(actions)}, {"properties", {{"completion-mode", "grouped"}}}},
-      deadline);
+  return {{"actions", std::move(actions)}, {"properties", {{"completion-mode", "grouped"}}}};
+}
+
+Result<void> BackupStrategy::take(Deadline deadline) {
+  auto done = context().monitor.has_sent_ahead()
+                  ? context().monitor.execute_ahead(deadline)
+                  : context().monitor.execute("transaction", transaction(), deadline);
   if (!done) return std::move(done).error();
   return {};
 }

@@ -45,6 +45,8 @@ class BackupStrategy final : public Strategy {
  private:
   [[nodiscard]] std::string target_path(std::size_t index) const;
   [[nodiscard]] CopyJob copy_job(std::size_t index) const;
+  // The arguments of the one transaction.
+  [[nodiscard]] base::Json transaction() const;
   [[nodiscard]] std::string next_bitmap(const qmp::Disk& disk) const;
   [[nodiscard]] base::Result<void> begin_recording(const qmp::Disk& disk, base::Deadline deadline);
   [[nodiscard]] base::Result<void> make_target(std::size_t index, base::Deadline deadline);

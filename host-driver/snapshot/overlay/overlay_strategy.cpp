@@ -78,7 +78,8 @@ Result<void> OverlayStrategy::prepare(const std::string& directory, Deadline dea
     flush_early(disk);
   // The last write before the freeze: from here on take() may come at any time.
   journal_.may_be_taken = true;
-  return context().journal.save(journal_);
+  if (auto saved = context().journal.save(journal_); !saved) return saved;
+  return context().monitor.send_ahead("transaction", transaction(), deadline);
 }
 
 Result<void> OverlayStrategy::attach_overlay(std::size_t index, Deadline deadline) {
@@ -124,7 +125,7 @@ Result<void> OverlayStrategy::make_target(std::size_t index, Deadline deadline) 
       .caused_by(std::move(attached).error());
 }
 
-Result<void> OverlayStrategy::take(Deadline deadline) {
+Json OverlayStrategy::transaction() const {
   Json actions = Json::array();
   if (!context().tag.empty()) {
     for (const qmp::Disk& disk : disks_) {
@@ -136,7 +137,13 @@ Result<void> OverlayStrategy::take(Deadline deadline) {
     actions.push_back({{"type", "blockdev-snapshot"},
                        {"data", {{"node", disk.base_node}, {"overlay", disk.overlay_node}}}});
   }
-  auto done = context().monitor.execute("transaction", {{"actions", std::move(actions)}}, deadline);
+  return {{"actions", std::move(actions)}};
+}
+
+Result<void> OverlayStrategy::take(Deadline deadline) {
+  auto done = context().monitor.has_sent_ahead()
+                  ? context().monitor.execute_ahead(deadline)
+                  : context().monitor.execute("transaction", transaction(), deadline);
   if (!done) return std::move(done).error();
   return {};
 }

@@ -43,6 +43,8 @@ class OverlayStrategy final : public Strategy {
   [[nodiscard]] base::Result<void> make_target(std::size_t index, base::Deadline deadline);
   [[nodiscard]] CopyJob copy_job(std::size_t index) const;
   // Of the bitmap that begins to record with this run.
+  // The arguments of the one transaction.
+  [[nodiscard]] base::Json transaction() const;
   [[nodiscard]] std::string next_bitmap(const qmp::Disk& disk) const;
 
   std::vector<qmp::Disk> disks_;

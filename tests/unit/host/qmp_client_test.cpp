@@ -68,6 +68,57 @@ TEST(QmpClient, KeepsEventsThatComeBeforeAnAnswer) {
   EXPECT_EQ(peer.finish(), "");
 }
 
+TEST(QmpClient, SendsACommandAheadAndItsLastWordWhenItCounts) {
+  const Json arguments{{"actions", {{{"type", "x"}, {"data", {{"node", "\"a\""}}}}}}};
+  ScriptedPeer peer(kQmpGreeting, after_greeting({{"transaction", [&](const Json& request) {
+                                                     const bool same =
+                                                         request.at("arguments") == arguments;
+                                                     return returns("", same).answer(request);
+                                                   }}}));
+  auto client = Client::connect(peer.path(), soon(), {});
+  ASSERT_TRUE(client);
+  EXPECT_FALSE(client->has_sent_ahead());
+  const auto sent = client->send_ahead("transaction", arguments, soon());
+  ASSERT_TRUE(sent) << sent.error().text();
+  EXPECT_TRUE(client->has_sent_ahead());
+  const auto answer = client->execute_ahead(soon());
+  ASSERT_TRUE(answer) << answer.error().text();
+  EXPECT_EQ(*answer, true);
+  EXPECT_FALSE(client->has_sent_ahead());
+  EXPECT_EQ(peer.finish(), "");
+}
+
+TEST(QmpClient, TakesBackWhatItHasSentAheadBeforeAnyOtherCommand) {
+  ScriptedPeer peer(
+      kQmpGreeting,
+      after_greeting({fails("holdfast-taken-back", "CommandNotFound", "no such command"),
+                      fails("holdfast-taken-back", "CommandNotFound", "no such command"),
+                      returns("query-status", "x"), returns("query-status", "y")}));
+  auto client = Client::connect(peer.path(), soon(), {});
+  ASSERT_TRUE(client);
+  ASSERT_TRUE(client->send_ahead("transaction", {{"a", 1}}, soon()));
+  ASSERT_TRUE(client->send_ahead("transaction", {{"a", 2}}, soon()));
+  for (const char* const expected : {"x", "y"}) {
+    const auto answer = client->execute("query-status", Json::object(), soon());
+    ASSERT_TRUE(answer) << answer.error().text();
+    EXPECT_EQ(*answer, expected);
+    EXPECT_FALSE(client->has_sent_ahead());
+  }
+  EXPECT_EQ(peer.finish(), "");
+}
+
+TEST(QmpClient, ReportsTheRefusalOfWhatItHasSentAhead) {
+  ScriptedPeer peer(kQmpGreeting,
+                    after_greeting({fails("transaction", "GenericError", "no such node")}));
+  auto client = Client::connect(peer.path(), soon(), {});
+  ASSERT_TRUE(client);
+  ASSERT_TRUE(client->send_ahead("transaction", {{"a", 1}}, soon()));
+  const auto refused = client->execute_ahead(soon());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().text(),
+            "QEMU monitor '" + peer.path() + "': transaction: no such node");
+}
+
 TEST(QmpClient, DiscardsTheLateAnswerToACommandThatWasGivenUp) {
   std::string late;
   ScriptedPeer peer(kQmpGreeting, after_greeting({{"slow",
