@@ -151,10 +151,12 @@ class Agent:
     def shell(self, script, timeout=60.0, check=True):
         return self.run(["/bin/sh", "-c", script], timeout, check=check)
 
-    def read_file(self, path, timeout=60.0):
+    def read_file(self, path, timeout=60.0, offset=0):
         deadline = time.monotonic() + timeout
         handle = self.call("guest-file-open", {"path": path, "mode": "r"})
         try:
+            if offset:
+                self.call("guest-file-seek", {"handle": handle, "offset": offset, "whence": "set"})
             data = b""
             while time.monotonic() < deadline:
                 part = self.call("guest-file-read", {"handle": handle, "count": 1 << 20})

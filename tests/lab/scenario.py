@@ -134,15 +134,23 @@ class Lab:
         """The image that the guest writes to, in place of `base`."""
         return vm.overlay(base, self.path(f"{name}.qcow2"))
 
-    def boot(self, ports=(), databases=True, reboots=False):
-        """Without databases: the guest as the distribution has it, and nothing of ours at hand."""
+    def make_guest(self, disks, **options):
+        return vm.Guest(self.directory, self.base, disks, name="first", **options)
+
+    def settings(self):
+        """How the host reaches the guest."""
+        return f"qmp = {self.guest.qmp_path}\nagent = {self.guest.agent_path}\n"
+
+    def boot(self, ports=(), databases=True, reboots=False, memory=1024):
+        """Without databases: the guest as the distribution has it, and nothing of ours at hand.
+        `memory` is in MiB."""
         disks = [vm.Disk(name, self.make_disk(name, base)) for name, base in self.base.disks.items()]
         if databases:
             disks.append(vm.Disk("tools", self.path("tools.raw"), "raw", read_only=True))
-        self.guest = vm.Guest(self.directory, self.base, disks, name="first", ports=ports,
-                              reboots=reboots, masked=() if databases else DATABASES)
+        self.guest = self.make_guest(disks, ports=ports, reboots=reboots, memory=memory,
+                                     masked=() if databases else DATABASES)
         with open(self.path("etc", "vms.d", f"{VM}.conf"), "w", encoding="utf-8") as file:
-            file.write(f"qmp = {self.guest.qmp_path}\nagent = {self.guest.agent_path}\n")
+            file.write(self.settings())
         self.claims.say(f"guest up after {self.guest.boot_seconds:.1f} s "
                         f"({self.guest.accelerator})")
         if databases:

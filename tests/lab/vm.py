@@ -84,6 +84,13 @@ def overlay(base, target):
     return target
 
 
+def kernel_arguments(root="rw", masked=()):
+    # no_timer_check: on a machine with too much to do, a kernel may find that no tick of the timer has
+    # come in time, and panics.
+    return " ".join([f"root=LABEL=holdfast-root {root} console=ttyS0 quiet mitigations=off "
+                     "no_timer_check", *(f"systemd.mask={unit}" for unit in masked)])
+
+
 class Disk:
     """One virtio disk: its name is its id in the machine and its block node's name."""
 
@@ -122,15 +129,11 @@ class Guest:
                 os.unlink(path)
         self.accelerator = accelerator(base.kernel)
         accel = "kvm" if self.accelerator == "kvm" else "tcg,thread=multi"
-        # no_timer_check: on a machine with too much to do, a kernel may find that no tick of the
-        # timer has come in time, and panics.
         argv = [_qemu(), "-name", name, "-accel", accel, "-cpu", "max", "-m", str(memory),
                 "-smp", "2", "-nodefaults", "-display", "none",
                 *([] if reboots else ["-no-reboot"]),
-                "-kernel", base.kernel, "-initrd", base.initrd, "-append",
-                " ".join([f"root=LABEL=holdfast-root {root} console=ttyS0 quiet mitigations=off "
-                           "no_timer_check",
-                          *(f"systemd.mask={unit}" for unit in masked)]),
+                "-kernel", base.kernel, "-initrd", base.initrd,
+                "-append", kernel_arguments(root, masked),
                 "-serial", f"file:{self.console_path}",
                 "-qmp", f"unix:{self.qmp_path},server=on,wait=off",
                 "-qmp", f"unix:{self.control_path},server=on,wait=off",

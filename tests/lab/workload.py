@@ -6,6 +6,7 @@ guest's monotonic clock.
 """
 
 import json
+import math
 import struct
 
 from . import qga
@@ -32,16 +33,20 @@ class Log:
     def last_begun(self, before):
         return max((number for number, begin, _ in self.records if begin < before), default=0)
 
+    def pauses(self, since=0, until=1 << 63):
+        """(begin, end) between each two acknowledgements, of those that touch the span."""
+        acked = [end for _, _, end in self.records if end != 0]
+        return [(begin, end) for begin, end in zip(acked, acked[1:])
+                if end >= since and begin <= until]
+
     def longest_pause_ms(self, since=0, until=1 << 63):
-        """The longest time between two acknowledgements, of those that end in the span."""
-        longest, previous = 0, None
-        for _, _, acked in self.records:
-            if acked == 0:
-                continue
-            if previous is not None and acked >= since and previous <= until:
-                longest = max(longest, acked - previous)
-            previous = acked
-        return longest / 1e6
+        """The longest time between two acknowledgements, of those that touch the span."""
+        return max((end - begin for begin, end in self.pauses(since, until)), default=0) / 1e6
+
+    def quantile_ms(self, fraction, since=0, until=1 << 63):
+        """So much of those times is not longer (nearest rank)."""
+        spans = sorted(end - begin for begin, end in self.pauses(since, until))
+        return spans[max(math.ceil(fraction * len(spans)), 1) - 1] / 1e6
 
 
 def take_tools(agent):
@@ -85,9 +90,18 @@ def running(agent):
     return agent.run(["/bin/systemctl", "is-active", *units], check=False).status == 0
 
 
-def logs(agent):
-    """What the writers remember so far, by mode."""
-    return {mode: Log(agent.read_file(f"/dev/shm/{mode}.log")) for mode in _WRITERS}
+def positions(agent):
+    """Where the logs end by now, by mode: what logs() may begin with later on."""
+    sizes = agent.run(["/usr/bin/stat", "-c", "%s", *[f"/dev/shm/{mode}.log" for mode in _WRITERS]])
+    return {mode: int(size) // _RECORD.size * _RECORD.size
+            for mode, size in zip(_WRITERS, sizes.out.split())}
+
+
+def logs(agent, since=None):
+    """What the writers remember so far, by mode; all of it, or since those positions()."""
+    since = since or {}
+    return {mode: Log(agent.read_file(f"/dev/shm/{mode}.log", offset=since.get(mode, 0)))
+            for mode in _WRITERS}
 
 
 def stop(agent):

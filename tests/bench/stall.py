@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""What a backup's window costs those who write to the databases, and how long it is.
+
+    python3 -m bench.stall DIRECTORY ROUNDS [SECTION...]
+
+In one guest, in turn: our hook, one that exits 0, and the hooks that others use under the guest agent's
+stock dispatcher. The backup is the same for all of them. One client commits single rows to each database
+as fast as it can; a pause is the time between two of its commits, by the guest's own clock.
+
+    pauses       the longest over the window, the p99.9 over a whole full backup with its copy, and the
+                 window itself: the call of the freeze to the answer of the thaw, by the host's clock
+    statements   the longest while a long statement runs that the backup began behind (statements.py)
+    dirty        the longest over the window, with much that is written and not on the disk yet (dirty.py)
+    instances    the same with more servers in the guest, held all or one of each (instances.py)
+
+    libvirt      pauses once more, in a machine of libvirt's, beside the peers that need one
+                 (libvirt_rig.py)
+
+With fewer than SHORT rounds the statements are shorter, and less is dirty: the figures say how much.
+"""
+
+import os
+import shutil
+import sys
+import time
+
+from lab import claims as claims_module
+
+from . import contenders, dirty, figures, instances, libvirt_rig, stall_figures, statements
+from .contenders import CHECKPOINT, FLOOR, HOLDFAST, SAMPLE
+from .stall_figures import CLEAN, LIBVIRT, MORE, ONE, VIRTNBDBACKUP
+from .stall_rig import StallRig
+
+SHORT = 3
+STATEMENT_S = (4, 20)
+DIRTY_MIB = (256, 1024)
+SECTIONS = ("pauses", "statements", "dirty", "instances")  # in the one guest
+LIBVIRTS = "libvirt"
+
+
+class Stall:
+    def __init__(self, rig, rounds):
+        self._rig, self._rounds = rig, rounds
+        self._size = int(rounds >= SHORT)
+        with rig.guest.agent() as agent:
+            self._found, reasons = contenders.prepare(agent)
+        for name, reason in reasons.items():
+            rig.claims.say(f"not measured: {name}: {reason}")
+        self._absent = stall_figures.Absent(reasons)
+
+    def _those(self, *names):
+        return {name: self._found[name] for name in names if name in self._found}
+
+    def _in_turn(self, ways):
+        """{name: [Window, a round each]}; `ways` are {name: call}."""
+        windows = {name: [] for name in ways}
+        for number in range(self._rounds):
+            for name, way in ways.items():
+                windows[name].append(way())
+                self._rig.claims.say(f"{number + 1}/{self._rounds}  {name:22} {windows[name][-1]}")
+        return windows
+
+    def _window(self, name, *options, before=lambda: None):
+        def way():
+            before()
+            return self._rig.window(self._found[name], *options)
+        return way
+
+    def pauses(self):
+        windows = self._in_turn({name: self._window(name, "--full") for name in self._found})
+        return stall_figures.pauses(windows, self._absent)
+
+    def statements(self):
+        seconds = STATEMENT_S[self._size]
+        found = statements.measure(
+            self._rig, [None, *self._those(HOLDFAST, SAMPLE).values()],
+            # a span of twenty seconds has had its share of everything
+            self._rounds if self._size else 1, seconds)
+        return stall_figures.behind(found, seconds, self._absent)
+
+    def dirty(self):
+        mebibytes = DIRTY_MIB[self._size]
+        with self._rig.guest.agent() as agent:
+            pages = dirty.Dirty(agent, mebibytes)
+
+        def soil():
+            with self._rig.guest.agent() as agent:
+                self._rig.claims.say(f"{pages.write(agent):.0f} MiB dirty")
+
+        windows = self._in_turn({
+            CLEAN: self._window(HOLDFAST),
+            **{name: self._window(name, before=soil)
+               for name in self._those(HOLDFAST, FLOOR, CHECKPOINT, SAMPLE)}})
+        with self._rig.guest.agent() as agent:
+            pages.forget(agent)
+        return stall_figures.dirty(windows, mebibytes, self._absent)
+
+    def instances(self):
+        with self._rig.guest.agent() as agent:
+            instances.start(agent)
+        windows = self._in_turn({
+            name: self._window(HOLDFAST, before=lambda more=more: instances.hold(self._rig, more))
+            for name, more in ((ONE, False), (MORE, True))})
+        return stall_figures.instances(windows, instances.COUNT, self._absent)
+
+
+    def libvirt(self):
+        rig, sample = self._rig, self._found.get(SAMPLE)
+        ways = {name: self._window(name, "--full") for name in (HOLDFAST, FLOOR)}
+        if sample is None:
+            reasons = dict.fromkeys((LIBVIRT, VIRTNBDBACKUP), self._absent.reasons[SAMPLE])
+        else:
+            reasons = {}
+            ways[LIBVIRT] = lambda: rig.watched(sample, rig.quiesced_snapshot)
+            if shutil.which("virtnbdbackup"):
+                ways[VIRTNBDBACKUP] = lambda: rig.watched(sample, rig.virtnbdbackup)
+            else:
+                reasons[VIRTNBDBACKUP] = "it is not installed"
+        return stall_figures.libvirt(self._in_turn(ways), stall_figures.Absent(reasons))
+
+
+def measure(directory, rounds, wanted, claims):
+    """The figures of those sections; what was measured is written, whatever comes after it."""
+    part = []
+
+    def take(found):
+        part.extend(found)
+        figures.write_part(directory, "stall", part)
+
+    sections = [section for section in SECTIONS if section in wanted]
+    if sections:
+        with StallRig(os.path.join(directory, "lab"), claims) as rig:
+            rig.start(more="instances" in sections)
+            stall = Stall(rig, rounds)
+            for section in sections:
+                begin = time.monotonic()
+                take(getattr(stall, section)())
+                claims.say(f"{section}: {time.monotonic() - begin:.0f} s")
+    if LIBVIRTS in wanted:
+        reason = libvirt_rig.missing()
+        if reason:
+            claims.say(f"not measured: what needs libvirt: {reason}")
+            return part
+        with libvirt_rig.LibvirtRig(os.path.join(directory, "lab"), claims) as rig:
+            rig.start(more=False)
+            take(Stall(rig, rounds).libvirt())
+    return part
+
+
+def main():
+    directory, rounds = os.path.abspath(sys.argv[1]), int(sys.argv[2])
+    part = measure(directory, rounds, sys.argv[3:] or ["pauses"], claims_module.Claims())
+    print("\n" + table(part), flush=True)
+
+
+def table(part):
+    return figures.markdown(
+        ["figure", "ours, ms", "floor, ms", "ratio", "peers, ms", "aim"],
+        [[one.name, one.ours.shown(), f"{one.floor[0]}: {one.floor[1].shown()}",
+          f"{one.ratio():.2f}",
+          "; ".join([*(f"{name}: {peer.shown()}" for name, peer in one.peers.items()),
+                     *(f"{name}: not measured, {why}" for name, why in one.absent.items())]) or "-",
+          one.aim] for one in part])
+
+
+if __name__ == "__main__":
+    main()

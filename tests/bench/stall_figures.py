@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""What bench/stall.py measured, as lines of the benchmark, with their aims."""
+
+from .contenders import CHECKPOINT, FLOOR, HOLDFAST, SAMPLE
+from .figures import Figure, Series
+
+DATABASES = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
+PEERS = {"mysql": (SAMPLE,), "postgresql": (CHECKPOINT,)}
+PAUSE_AIM = {"mysql": 1.25, "postgresql": 1.1}
+SAMPLE_AIM = 10
+WINDOW_AIM = 1.3
+DIRTY_AIM = 2
+INSTANCES_AIM = 1.5
+BEHIND_AIM = 1.25  # what two spans of the same kind differ by anyhow
+
+LIBVIRT = "libvirt --quiesce, QEMU's sample"
+VIRTNBDBACKUP = "virtnbdbackup, QEMU's sample"
+CLEAN = "holdfast, clean cache"
+ONE = "holdfast, one of each"
+MORE = "holdfast, more of each"
+NO_BACKUP = "no backup"
+
+
+class Absent:
+    """{peer: reason} of those that could not be run, and what is said of the figures that lack them."""
+
+    def __init__(self, reasons):
+        self.reasons = dict(reasons)
+
+    def of(self, names):
+        return {name: self.reasons[name] for name in names if name in self.reasons}
+
+
+def series(windows, figure):
+    """{contender's name: Series} of {contender's name: [Window, a round each]}."""
+    return {name: Series(figure(one) for one in of) for name, of in windows.items()}
+
+
+def _longest(windows, mode):
+    return series(windows, lambda one: one.longest_ms[mode])
+
+
+def _p999(windows, mode):
+    return series(windows, lambda one: one.p999_ms[mode])
+
+
+def _figure(name, values, ours, floor, peers, absent, **more):
+    return Figure(name, "ms", values[ours], (floor, values[floor]),
+                  {peer: values[peer] for peer in peers if peer in values},
+                  absent=absent.of(peers), **more)
+
+
+def pauses(windows, absent):
+    """Rows of each database's client, and of the window."""
+    found = []
+    for mode, database in DATABASES.items():
+        at_most, peers = f"at most {PAUSE_AIM[mode]} x floor", PEERS[mode]
+        shorter = f"; at least {SAMPLE_AIM} x shorter than the sample" if mode == "mysql" else ""
+        found += [
+            _figure(f"longest pause of a {database} client over a backup's window",
+                    _longest(windows, mode), HOLDFAST, FLOOR, peers, absent, aim=at_most + shorter,
+                    most=PAUSE_AIM[mode]),
+            _figure(f"p99.9 of a {database} client's pauses over a full backup",
+                    _p999(windows, mode), HOLDFAST, FLOOR, peers, absent, aim=at_most,
+                    most=PAUSE_AIM[mode])]
+    found.append(_figure("freeze call to thaw return, from the host",
+                         series(windows, lambda one: one.total_ms), HOLDFAST, FLOOR,
+                         (SAMPLE, CHECKPOINT), absent, aim=f"at most {WINDOW_AIM} x floor",
+                         most=WINDOW_AIM))
+    return found
+
+
+def libvirt(windows, absent):
+    peers, longest = (LIBVIRT, VIRTNBDBACKUP), _longest(windows, "mysql")
+    untold = Absent(absent.reasons | {VIRTNBDBACKUP: "it does not tell its window"})
+    total = series(windows, lambda one: one.total_ms)
+    total.pop(VIRTNBDBACKUP, None)
+    where = "in a machine of libvirt's"
+    return [
+        _figure(f"longest pause of a MySQL client over a backup's window, {where}", longest,
+                HOLDFAST, FLOOR, peers, absent, aim=f"at most {PAUSE_AIM['mysql']} x floor",
+                most=PAUSE_AIM["mysql"]),
+        _figure(f"p99.9 of a MySQL client's pauses over a full backup, {where}",
+                _p999(windows, "mysql"), HOLDFAST, FLOOR, peers, absent,
+                aim=f"at most {PAUSE_AIM['mysql']} x floor", most=PAUSE_AIM["mysql"]),
+        _figure(f"freeze call to thaw return, from the host, {where}", total, HOLDFAST, FLOOR, peers,
+                untold, aim=f"at most {WINDOW_AIM} x floor", most=WINDOW_AIM)]
+
+
+def dirty(windows, mebibytes, absent):
+    return [_figure(f"longest pause of a {database} client, {mebibytes} MiB of dirty page cache",
+                    _longest(windows, mode), HOLDFAST, CLEAN, (FLOOR, *PEERS[mode]), absent,
+                    aim=f"at most {DIRTY_AIM} x clean", most=DIRTY_AIM)
+            for mode, database in DATABASES.items()]
+
+
+def instances(windows, count, absent):
+    return [_figure(f"longest pause of a {database} client, {count} held",
+                    _longest(windows, mode), MORE, ONE, (), absent,
+                    aim=f"at most {INSTANCES_AIM} x one of each", most=INSTANCES_AIM)
+            for mode, database in DATABASES.items()]
+
+
+def behind(pauses_ms, seconds, absent):
+    """`pauses_ms`: {statement: {contender: [ms]}}."""
+    return [_figure(f"longest pause of a MySQL client while a {name} of {seconds} s runs that the "
+                    "backup began behind",
+                    {who or NO_BACKUP: Series(values) for who, values in by_name.items()},
+                    HOLDFAST, NO_BACKUP, (SAMPLE,), absent,
+                    aim="no pause above the normal one before the lock is free to take "
+                    f"({BEHIND_AIM} x: what such spans differ by)", most=BEHIND_AIM)
+            for name, by_name in pauses_ms.items()]
