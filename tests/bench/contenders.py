@@ -14,10 +14,6 @@ CHECKPOINT = "psql CHECKPOINT"
 DISPATCHER = f"{scenario.HOOK}.distrib"
 SCRIPTS = f"{scenario.HOOK}.d"
 
-# The sample's, which it leaves behind where /bin/sh is dash: `read` without a name ends its shell there.
-# With it there, it would refuse to do anything at all the next time, and the dispatcher not tell.
-FIFO = "/var/run/mysql-flush.fifo"
-
 _PLACE = "/usr/local/lib/holdfast-bench"
 _CHECKPOINT_SCRIPT = b"""\
 #!/bin/sh
@@ -37,7 +33,7 @@ class Contender:
     def put(self, agent):
         """Puts it in place, and nothing beside it."""
         script = f"; ln -s {self._script} {SCRIPTS}/" if self._script else ""
-        agent.shell(f"rm -f {FIFO} {SCRIPTS}/*; ln -sfn {self._hook} {scenario.HOOK}{script}")
+        agent.shell(f"rm -f {SCRIPTS}/*; ln -sfn {self._hook} {scenario.HOOK}{script}")
 
 
 def _script(agent, name, text):
