@@ -22,12 +22,11 @@ def make(agent):
 def start(agent):
     for number in range(2, MORE_MYSQL + 2):
         agent.run(["/usr/bin/systemd-run", "--quiet", "--collect", f"--unit=mysql{number}",
-                   "--service-type=notify", "--property=TimeoutStartSec=120",
-                   "--property=User=mysql", "/usr/sbin/mariadbd", "--no-defaults",
+                   "--no-block", "--property=User=mysql", "/usr/sbin/mariadbd", "--no-defaults",
                    f"--datadir=/srv/mysql{number}", f"--socket=/run/mysqld/{number}.sock",
                    f"--pid-file=/run/mysqld/{number}.pid", "--skip-networking", "--log-bin=binlog",
                    f"--server-id={number}", "--innodb-buffer-pool-size=16M",
-                   "--key-buffer-size=1M", "--aria-pagecache-buffer-size=1M"], 130)
+                   "--key-buffer-size=1M", "--aria-pagecache-buffer-size=1M"])
         agent.write_file(f"{RESOURCES}/mysql{number}.conf",
                          f"plugin = mysql\nsocket = /run/mysqld/{number}.sock\n".encode())
     agent.run(["/usr/bin/systemctl", "start", "postgresql@15-second.service"], 120)

@@ -48,6 +48,7 @@ class StallRig(scenario.Lab):
             agent.shell("resize2fs /dev/vda && resize2fs /dev/vdb && sync", 120)
         self.install()
         self.make_accounts()
+        self.claims.say("installed")
         if more:
             with self.guest.agent() as agent:
                 instances.make(agent)
