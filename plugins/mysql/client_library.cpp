@@ -111,10 +111,10 @@ Result<bool> connect_handle(MYSQL* handle, const ConnectSettings& settings, base
                             const std::stop_token& stop, base::Waker& waker) {
   mysql_options(handle, MYSQL_OPT_NONBLOCK, nullptr);
   MYSQL* connected = nullptr;
-  int wanted =
-      mysql_real_connect_start(&connected, handle, or_null(settings.host), or_null(settings.user),
-                               settings.password.empty() ? nullptr : settings.password.reveal(),
-                               nullptr, settings.port, or_null(settings.socket), 0);
+  int wanted = mysql_real_connect_start(
+      &connected, handle, or_null(settings.host), or_null(settings.user),
+      settings.password.empty() ? nullptr : settings.password.reveal(), nullptr, settings.port,
+      or_null(settings.socket), CLIENT_MULTI_STATEMENTS);
   while (wanted != 0) {
     auto ready = waker.wait(mysql_get_socket(handle), poll_events(wanted), deadline, stop);
     // The handle may be closed in the middle: the library drops its suspended call then.
@@ -122,6 +122,16 @@ Result<bool> connect_handle(MYSQL* handle, const ConnectSettings& settings, base
     wanted = mysql_real_connect_cont(&connected, handle, wanted & ~MYSQL_WAIT_TIMEOUT);
   }
   return connected != nullptr;
+}
+
+Result<int> await_next_result(MYSQL* handle, const AwaitSocket& await) {
+  int outcome = 0;
+  int wanted = mysql_next_result_start(&outcome, handle);
+  while (wanted != 0) {
+    if (auto ready = await(poll_events(wanted)); !ready) return std::move(ready).error();
+    wanted = mysql_next_result_cont(&outcome, handle, wanted & ~MYSQL_WAIT_TIMEOUT);
+  }
+  return outcome;
 }
 
 #else
@@ -154,12 +164,21 @@ Result<bool> connect_handle(MYSQL* handle, const ConnectSettings& settings, base
   }
   return mysql_real_connect(handle, or_null(settings.host), or_null(settings.user),
                             settings.password.empty() ? nullptr : settings.password.reveal(),
-                            nullptr, settings.port, or_null(settings.socket), 0) != nullptr;
+                            nullptr, settings.port, or_null(settings.socket),
+                            CLIENT_MULTI_STATEMENTS) != nullptr;
+}
+
+Result<int> await_next_result(MYSQL* handle, const AwaitSocket&) {
+  return mysql_next_result(handle);
 }
 
 #endif
 
 }  // namespace
+
+Result<int> next_result(MYSQL* handle, const AwaitSocket& await) {
+  return await_next_result(handle, await);
+}
 
 Result<MysqlHandle> connect(const ConnectSettings& settings, base::Deadline deadline,
                             const std::stop_token& stop, base::Waker& waker) {

@@ -9,6 +9,7 @@
 
 #include <mysql.h>
 
+#include <functional>
 #include <memory>
 #include <stop_token>
 
@@ -35,6 +36,13 @@ using MysqlResult = std::unique_ptr<MYSQL_RES, MysqlResultFreer>;
 [[nodiscard]] base::Result<MysqlHandle> connect(const ConnectSettings& settings,
                                                 base::Deadline deadline,
                                                 const std::stop_token& stop, base::Waker& waker);
+
+// Waits for these events of poll(2) on the handle's socket; an error ends the wait.
+using AwaitSocket = std::function<base::Result<void>(short events)>;
+
+// Of several statements that were sent as one: goes on to the result of the next, as
+// mysql_next_result() does. With MariaDB's library `await` bounds it, with Oracle's nothing does.
+[[nodiscard]] base::Result<int> next_result(MYSQL* handle, const AwaitSocket& await);
 
 // The library's description of a failure: "Access denied for user … (1045)".
 [[nodiscard]] base::Error error_of(MYSQL* handle);

@@ -72,7 +72,7 @@ Error MysqlConnection::break_with(Error error) {
   return error;
 }
 
-Result<Table> MysqlConnection::query(const std::string& statement, const Patience& patience) {
+Result<void> MysqlConnection::send(const std::string& statement, const Patience& patience) {
   server_error_ = 0;
   if (!usable()) return Error(ErrorCode::kUnreachable, "the session is closed");
   const auto start = std::chrono::steady_clock::now();
@@ -85,7 +85,36 @@ Result<Table> MysqlConnection::query(const std::string& statement, const Patienc
     return break_with(
         Error(ErrorCode::kTimedOut, "timed out after " + std::to_string(waited.count()) + " ms"));
   }
-  return read_answer();
+  return {};
+}
+
+Result<Table> MysqlConnection::query(const std::string& statement, const Patience& patience) {
+  if (auto sent = send(statement, patience); !sent) return std::move(sent).error();
+  if (mysql_read_query_result(handle()) != 0) return failure();
+  return read_table();
+}
+
+Result<Answers> MysqlConnection::query_all(const std::vector<std::string>& statements,
+                                           const Patience& patience) {
+  std::string joined;
+  for (const std::string& statement : statements)
+    joined += (joined.empty() ? "" : ";") + statement;
+  if (auto sent = send(joined, patience); !sent) return std::move(sent).error();
+  const auto await = [&](short events) { return wait(fd(), events, patience); };
+  Answers answers;
+  Result<int> next = mysql_read_query_result(handle());
+  for (; next && *next == 0; next = next_result(handle(), await)) {
+    auto table = read_table();
+    if (!table && !usable()) return std::move(table).error();
+    if (!table) break;
+    answers.tables.push_back(std::move(*table));
+  }
+  if (!next) return break_with(std::move(next).error());
+  // -1: there is no further result.
+  if (*next < 0) return answers;
+  answers.refused = failure();
+  if (!usable()) return std::move(*answers.refused);
+  return answers;
 }
 
 Result<void> MysqlConnection::pause(base::Deadline until, const Patience& patience) {
@@ -94,18 +123,18 @@ Result<void> MysqlConnection::pause(base::Deadline until, const Patience& patien
   return ended;
 }
 
-Result<Table> MysqlConnection::read_answer() {
-  const auto failed = [this]() -> Error {
-    const unsigned number = mysql_errno(handle());
-    if (!is_server_error(number)) return break_with(error_of(handle()));
-    server_error_ = number;
-    return error_of(handle());
-  };
-  if (mysql_read_query_result(handle()) != 0) return failed();
+Error MysqlConnection::failure() {
+  const unsigned number = mysql_errno(handle());
+  if (!is_server_error(number)) return break_with(error_of(handle()));
+  server_error_ = number;
+  return error_of(handle());
+}
+
+Result<Table> MysqlConnection::read_table() {
   const MysqlResult result(mysql_store_result(handle()));
   Table table;
   if (result == nullptr) {
-    if (mysql_field_count(handle()) != 0) return failed();
+    if (mysql_field_count(handle()) != 0) return failure();
     return table;
   }
   const unsigned width = mysql_num_fields(result.get());

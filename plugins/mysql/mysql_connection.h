@@ -38,6 +38,12 @@ struct Table {
   [[nodiscard]] std::string first(std::size_t column = 0) const;
 };
 
+// What came of several statements. Those after one that the server refused have not been run.
+struct Answers {
+  std::vector<Table> tables;
+  std::optional<base::Error> refused;
+};
+
 // By when, and who may end it earlier. The clean-up after an interrupt has to run in spite of it:
 // it is `deaf`, and its deadlines are short.
 struct Patience {
@@ -72,14 +78,23 @@ class MysqlConnection {
 
  protected:
   [[nodiscard]] base::Result<Table> query(const std::string& statement, const Patience& patience);
-  // The server's number of the error that the last query() returned; 0 if it was not the server's.
+  // Several statements in one round trip, run one after the other. An error only if the connection
+  // is broken by it.
+  [[nodiscard]] base::Result<Answers> query_all(const std::vector<std::string>& statements,
+                                                const Patience& patience);
+  // The server's number of the error that the last query() returned, or of the refusal in what
+  // query_all() did; 0 if it was not the server's.
   [[nodiscard]] unsigned server_error() const { return server_error_; }
 
  private:
   [[nodiscard]] MYSQL* handle() const { return handle_.get(); }
   [[nodiscard]] base::Result<void> wait(int fd, short events, const Patience& patience);
   [[nodiscard]] base::Error break_with(base::Error error);
-  [[nodiscard]] base::Result<Table> read_answer();
+  // Sends it, and waits for the beginning of the answer.
+  [[nodiscard]] base::Result<void> send(const std::string& statement, const Patience& patience);
+  [[nodiscard]] base::Error failure();
+  // Of a result that has begun.
+  [[nodiscard]] base::Result<Table> read_table();
 
   base::Waker& waker_;
   MysqlHandle handle_;

@@ -17,6 +17,7 @@ using base::ErrorCode;
 using base::Millis;
 using base::Result;
 
+constexpr const char* kTakeReadLock = "FLUSH TABLES WITH READ LOCK";
 constexpr unsigned kSyntaxError = 1064;
 constexpr unsigned kConflictingReadLock = 1223;
 constexpr unsigned kStageNotAfterCurrent = 4147;
@@ -93,8 +94,20 @@ Result<void> MysqlSession::lift_limits(const Patience& patience) {
 }
 
 Result<void> MysqlSession::lock_tables(const Patience& patience) {
+  position_ahead_.reset();
   auto done = limit_waits(patience);
-  return done ? run("FLUSH TABLES WITH READ LOCK", patience) : done;
+  if (!done || !mariadb()) return done ? run(kTakeReadLock, patience) : done;
+  // Each round trip from here on is one that all writers wait for; max_statement_time bounds each
+  // of these statements on the server.
+  std::vector<std::string> statements = position_statements();
+  statements.insert(statements.begin(), kTakeReadLock);
+  auto answers = query_all(statements, patience);
+  if (!answers) return std::move(answers).error();
+  if (answers->tables.empty()) return std::move(*answers->refused);
+  answers->tables.erase(answers->tables.begin());
+  // What has gone wrong with the position is evidence()'s to find out.
+  if (!answers->refused) position_ahead_ = std::move(answers->tables);
+  return {};
 }
 
 Result<void> MysqlSession::unlock_tables(const Patience& patience) {
@@ -104,6 +117,7 @@ Result<void> MysqlSession::unlock_tables(const Patience& patience) {
 }
 
 Result<void> MysqlSession::enter_backup_stage(BackupStage stage, const Patience& patience) {
+  position_ahead_.reset();
   auto done = limit_waits(patience);
   if (!done) return done;
   stage_open_ = true;
@@ -158,6 +172,9 @@ Result<std::optional<bool>> MysqlSession::owns_metadata_lock(const std::string& 
 
 Result<void> MysqlSession::flush_engine_logs(const Patience& patience) {
   if (auto learned = learn_redo(patience); !learned) return learned;
+  auto sources = applied_sources(patience);
+  if (!sources) return std::move(sources).error();
+  has_sources_ = *sources && !(*sources)->empty();
   return run("FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS", patience);
 }
 
@@ -182,15 +199,14 @@ Result<std::uint64_t> MysqlSession::flush_lazy_redo(const Patience& patience) {
 }
 
 Result<Table> MysqlSession::binary_log_status(const Patience& patience) {
-  // 8.2 has the new words, 8.4 dropped the old ones; MariaDB has the old ones throughout.
-  if (!mariadb()) {
-    auto answer = query("SHOW BINARY LOG STATUS", patience);
-    if (answer || server_error() != kSyntaxError) return answer;
-  }
+  // 8.2 has the new words, 8.4 dropped the old ones.
+  auto answer = query("SHOW BINARY LOG STATUS", patience);
+  if (answer || server_error() != kSyntaxError) return answer;
   return query("SHOW MASTER STATUS", patience);
 }
 
 Result<void> MysqlSession::add_sources(Evidence& evidence, const Patience& patience) {
+  if (!has_sources_) return {};
   auto sources = applied_sources(patience);
   if (!sources) return std::move(sources).error();
   if (*sources)
@@ -198,23 +214,47 @@ Result<void> MysqlSession::add_sources(Evidence& evidence, const Patience& patie
   return {};
 }
 
-Result<Evidence> MysqlSession::evidence(const Patience& patience) {
-  Evidence evidence;
+std::vector<std::string> MysqlSession::position_statements() const {
+  std::vector<std::string> statements;
+  if (facts().binary_log) statements.emplace_back("SHOW MASTER STATUS");
+  statements.emplace_back(
+      "SELECT CONNECTION_ID(), @@global.gtid_binlog_pos, @@global.gtid_slave_pos");
+  return statements;
+}
+
+Result<std::vector<Table>> MysqlSession::ask_position(const Patience& patience) {
+  if (auto ahead = std::exchange(position_ahead_, std::nullopt)) return std::move(*ahead);
+  if (mariadb()) {
+    auto answers = query_all(position_statements(), patience);
+    if (!answers) return std::move(answers).error();
+    if (answers->refused) return std::move(*answers->refused);
+    return std::move(answers->tables);
+  }
+  std::vector<Table> tables;
   if (facts().binary_log) {
     auto status = binary_log_status(patience);
     if (!status) return std::move(status).error();
-    add(evidence.position, "binlog-file", status->first("File"));
-    add(evidence.position, "binlog-position", status->first("Position"));
+    tables.push_back(std::move(*status));
   }
-  // One question for all: each is a round trip that all writers wait for.
-  auto answer = query(mariadb() ? "SELECT CONNECTION_ID(), @@global.gtid_binlog_pos, "
-                                  "@@global.gtid_slave_pos"
-                                : "SELECT CONNECTION_ID(), @@global.gtid_executed, ''",
-                      patience);
+  auto answer = query("SELECT CONNECTION_ID(), @@global.gtid_executed, ''", patience);
   if (!answer) return std::move(answer).error();
-  evidence.session_id = number_of(answer->first(0));
-  if (facts().binary_log) add(evidence.position, "gtid", without_line_breaks(answer->first(1)));
-  add(evidence.position, "gtid-applied", without_line_breaks(answer->first(2)));
+  tables.push_back(std::move(*answer));
+  return tables;
+}
+
+Result<Evidence> MysqlSession::evidence(const Patience& patience) {
+  auto tables = ask_position(patience);
+  if (!tables) return std::move(tables).error();
+  Evidence evidence;
+  if (facts().binary_log) {
+    const Table& status = tables->front();
+    add(evidence.position, "binlog-file", status.first("File"));
+    add(evidence.position, "binlog-position", status.first("Position"));
+  }
+  const Table& answer = tables->back();
+  evidence.session_id = number_of(answer.first(0));
+  if (facts().binary_log) add(evidence.position, "gtid", without_line_breaks(answer.first(1)));
+  add(evidence.position, "gtid-applied", without_line_breaks(answer.first(2)));
   if (auto added = add_sources(evidence, patience); !added) return std::move(added).error();
   return evidence;
 }

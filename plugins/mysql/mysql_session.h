@@ -34,8 +34,9 @@ class MysqlSession : public ServerSession {
   [[nodiscard]] base::Result<void> lock_instance(const Patience& patience);
   [[nodiscard]] base::Result<void> unlock_instance(const Patience& patience);
 
-  // FLUSH TABLES WITH READ LOCK, which the server itself gives up by the deadline (MariaDB exactly,
-  // MySQL rounded up to seconds). After any failure the lock may be held all the same:
+  // FLUSH TABLES WITH READ LOCK, and on MariaDB the position for the next evidence() in the same
+  // round trip. The server itself gives the lock up by the deadline (MariaDB exactly, MySQL rounded
+  // up to seconds). After any failure the lock may be held all the same:
   // drop_locks(), and close the session.
   [[nodiscard]] base::Result<void> lock_tables(const Patience& patience);
   [[nodiscard]] base::Result<void> unlock_tables(const Patience& patience);
@@ -62,7 +63,7 @@ class MysqlSession : public ServerSession {
                                                                      const Patience& patience);
 
   // FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS, before the lock, so that little is left to flush under
-  // it; also looks again at how the server writes its redo log.
+  // it; also looks again at how the server writes its redo log, and whether it has sources.
   [[nodiscard]] base::Result<void> flush_engine_logs(const Patience& patience);
   // Under the lock. Where commits are lazy (innodb_flush_log_at_trx_commit = 0): flushes, and waits
   // until the redo log is flushed, since MariaDB 10.11 doesn't do so for that statement (measured).
@@ -85,11 +86,19 @@ class MysqlSession : public ServerSession {
   [[nodiscard]] base::Result<void> expect_refusal(const std::string& statement, unsigned number,
                                                   const char* undo, const char* otherwise,
                                                   const Patience& patience);
+  // MySQL's; MariaDB's is among position_statements().
   [[nodiscard]] base::Result<Table> binary_log_status(const Patience& patience);
+  [[nodiscard]] std::vector<std::string> position_statements() const;
+  // The binary log's position if there is a binary log; then session, GTIDs, applied GTIDs.
+  [[nodiscard]] base::Result<std::vector<Table>> ask_position(const Patience& patience);
   [[nodiscard]] base::Result<void> add_sources(Evidence& evidence, const Patience& patience);
   [[nodiscard]] base::Result<std::uint64_t> redo_target(const Patience& patience);
 
   bool stage_open_ = false;
+  // Learnt before the lock: who has no source is not asked for it under it.
+  bool has_sources_ = false;
+  // Came along with the lock, for the next evidence().
+  std::optional<std::vector<Table>> position_ahead_;
 };
 
 }  // namespace holdfast::mysql
