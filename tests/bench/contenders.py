@@ -27,7 +27,7 @@ class Contender:
 
     def __init__(self, name, hook, script=None, options=("--require=filesystem",
                                                          "--prefer=filesystem")):
-        self.name, self.options = name, options
+        self.name, self.options, self.ours = name, options, name == HOLDFAST
         self._hook, self._script = hook, script
 
     def put(self, agent):

@@ -27,11 +27,26 @@ class Window:
     def __init__(self, total_ms, longest_ms, p999_ms, seconds):
         self.total_ms, self.longest_ms, self.p999_ms = total_ms, longest_ms, p999_ms
         self.seconds = seconds
+        self.phases = None  # of a window of ours
 
     def __str__(self):
         return (f"window {self.total_ms:.0f} ms, pause " +
                 ", ".join(f"{mode} {ms:.0f} ms" for mode, ms in self.longest_ms.items()) +
                 f", run {self.seconds:.1f} s")
+
+
+def phases(record):
+    """{where the time of a window, and MariaDB's stall, goes: ms}, from the guest's record of it."""
+    at = {one["name"]: one for one in record["phases"]}
+    recorded = at["record"]["begin_ns"] + at["record"]["duration_ms"] * 1e6
+    released = max(one["released_at_ns"] for one in record["resources"]
+                   if one["plugin"] == "mysql")
+    return {"before any lock": (at["hold"]["begin_ns"] - record["begin"]["monotonic_ns"]) / 1e6,
+            "taking the locks": at["hold"]["duration_ms"],
+            "writing the record": at["record"]["duration_ms"],
+            "from there to the thaw hook's call": (at["verify"]["begin_ns"] - recorded) / 1e6,
+            "its verdict, until MariaDB's lock is released":
+                (released - at["verify"]["begin_ns"]) / 1e6}
 
 
 class StallRig(scenario.Lab):
@@ -74,7 +89,10 @@ class StallRig(scenario.Lab):
 
     def window(self, contender, *options):
         """One backup with that contender's hook. Its backup is kept: increments rest on it."""
-        return self.watched(contender, lambda: self._back_up(*contender.options, *options))
+        seen = self.watched(contender, lambda: self._back_up(*contender.options, *options))
+        if contender.ours:
+            seen.phases = phases(self.record())
+        return seen
 
     def watched(self, contender, work):
         """What the clients saw of `work`, which answers its window's begin and end, in nanoseconds of this
