@@ -151,7 +151,7 @@ def measure(directory, rounds, wanted, claims):
 
 def main():
     directory, rounds = os.path.abspath(sys.argv[1]), int(sys.argv[2])
-    part = measure(directory, rounds, sys.argv[3:] or SECTIONS, claims_module.Claims())
+    part = measure(directory, rounds, sys.argv[3:] or [*SECTIONS, LIBVIRTS], claims_module.Claims())
     print("\n" + table(part), flush=True)
 
 
