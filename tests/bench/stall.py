@@ -121,38 +121,67 @@ class Stall:
         return stall_figures.libvirt(self._in_turn(ways), stall_figures.Absent(reasons))
 
 
+class Part:
+    """What was measured so far: it is written at once, and stands whatever comes after it."""
+
+    def __init__(self, directory, claims):
+        self.figures, self.failed = [], []
+        self._directory, self._claims = directory, claims
+
+    def take(self, name, section):
+        begin = time.monotonic()
+        try:
+            self.figures += section()
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            # no reason to go without the others
+            self.failed.append(name)
+            self.lack(name, str(error))
+            return
+        self._write()
+        self._claims.say(f"{name}: {time.monotonic() - begin:.0f} s")
+
+    def lack(self, name, reason):
+        """That section could not be measured; the peers that only it has are named elsewhere."""
+        self._claims.say(f"not measured: {name}: {reason}")
+        if name == LIBVIRTS and self.figures:
+            self.figures[0].absent |= dict.fromkeys((LIBVIRT, VIRTNBDBACKUP), reason[:200])
+            self._write()
+
+    def _write(self):
+        figures.write_part(self._directory, "stall", self.figures)
+
+
 def measure(directory, rounds, wanted, claims):
-    """The figures of those sections; what was measured is written, whatever comes after it."""
-    part = []
-
-    def take(found):
-        part.extend(found)
-        figures.write_part(directory, "stall", part)
-
+    part, lab = Part(directory, claims), os.path.join(directory, "lab")
     sections = [section for section in SECTIONS if section in wanted]
     if sections:
-        with StallRig(os.path.join(directory, "lab"), claims) as rig:
+        with StallRig(lab, claims) as rig:
             rig.start(more="instances" in sections)
             stall = Stall(rig, rounds)
             for section in sections:
-                begin = time.monotonic()
-                take(getattr(stall, section)())
-                claims.say(f"{section}: {time.monotonic() - begin:.0f} s")
+                part.take(section, getattr(stall, section))
+
+    def libvirt():
+        with libvirt_rig.LibvirtRig(lab, claims) as rig:
+            rig.start(more=False)
+            return Stall(rig, rounds).libvirt()
+
     if LIBVIRTS in wanted:
         reason = libvirt_rig.missing()
         if reason:
-            claims.say(f"not measured: what needs libvirt: {reason}")
-            return part
-        with libvirt_rig.LibvirtRig(os.path.join(directory, "lab"), claims) as rig:
-            rig.start(more=False)
-            take(Stall(rig, rounds).libvirt())
+            part.lack(LIBVIRTS, reason)
+        else:
+            part.take(LIBVIRTS, libvirt)
     return part
 
 
 def main():
     directory, rounds = os.path.abspath(sys.argv[1]), int(sys.argv[2])
-    part = measure(directory, rounds, sys.argv[3:] or [*SECTIONS, LIBVIRTS], claims_module.Claims())
-    print("\n" + table(part), flush=True)
+    part = measure(directory, rounds, sys.argv[3:] or [*SECTIONS, LIBVIRTS],
+                   claims_module.Claims())
+    print("\n" + table(part.figures), flush=True)
+    if part.failed:
+        sys.exit(f"not measured: {', '.join(part.failed)}")
 
 
 def table(part):

@@ -74,7 +74,7 @@ def pauses(windows, absent):
                     most=PAUSE_AIM[mode], reason=_where(windows[HOLDFAST], mode)),
             _figure(f"p99.9 of a {database} client's pauses over a full backup",
                     _p999(windows, mode), HOLDFAST, FLOOR, peers, absent, aim=at_most,
-                    most=PAUSE_AIM[mode])]
+                    most=PAUSE_AIM[mode], reason=_where(windows[HOLDFAST], mode))]
     found.append(_figure("freeze call to thaw return, from the host",
                          series(windows, lambda one: one.total_ms), HOLDFAST, FLOOR,
                          (SAMPLE, CHECKPOINT), absent, aim=f"at most {WINDOW_AIM} x floor",
@@ -94,9 +94,11 @@ def libvirt(windows, absent):
                 most=PAUSE_AIM["mysql"], reason=_where(windows[HOLDFAST])),
         _figure(f"p99.9 of a MySQL client's pauses over a full backup, {where}",
                 _p999(windows, "mysql"), HOLDFAST, FLOOR, peers, absent,
-                aim=f"at most {PAUSE_AIM['mysql']} x floor", most=PAUSE_AIM["mysql"]),
+                aim=f"at most {PAUSE_AIM['mysql']} x floor", most=PAUSE_AIM["mysql"],
+                reason=_where(windows[HOLDFAST])),
         _figure(f"freeze call to thaw return, from the host, {where}", total, HOLDFAST, FLOOR, peers,
-                untold, aim=f"at most {WINDOW_AIM} x floor", most=WINDOW_AIM)]
+                untold, aim=f"at most {WINDOW_AIM} x floor", most=WINDOW_AIM,
+                reason=_where(windows[HOLDFAST]))]
 
 
 def dirty(windows, mebibytes, absent):
@@ -117,8 +119,8 @@ def instances(windows, count, absent):
 
 def behind(pauses_ms, seconds, absent):
     """`pauses_ms`: {statement: {contender: [ms]}}."""
-    return [_figure(f"longest pause of a MySQL client while a {name} of {seconds} s runs that the "
-                    "backup began behind",
+    return [_figure("longest pause of a MySQL client while a statement runs that the backup began behind "
+                    f"({name}, {seconds} s)",
                     {who or NO_BACKUP: Series(values) for who, values in by_name.items()},
                     HOLDFAST, NO_BACKUP, (SAMPLE,), absent,
                     aim="no pause above the normal one before the lock is free to take "
