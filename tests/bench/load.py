@@ -35,7 +35,7 @@ class Load:
                         **{"node-name": node})
         self._process = subprocess.Popen(  # pylint: disable=consider-using-with
             [sys.executable, "-m", "bench.load", socket, str(size), self._log],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
             env={**os.environ, "PYTHONPATH": os.path.join(testing.SOURCE, "tests")})
         self._times = self._latencies = None
 

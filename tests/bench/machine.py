@@ -45,8 +45,10 @@ class DiskMachine:
                      "-device", f"virtio-blk-pci,drive=d{number},id=d{number},share-rw=on"]
         with open(log, "wb") as output:
             # pylint: disable-next=consider-using-with
+            # In a session of its own, as whatever starts machines has it; the driver has one, too.
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output,
-                                            stderr=output, cwd=self.directory)
+                                            stderr=output, cwd=self.directory,
+                                            start_new_session=True)
         self.monitor = until(lambda: self._monitor_at(own), "QEMU listens", process=self.process)
         self.agent = FakeQga(os.path.join(self.directory, "qga.sock"))
         return self
@@ -110,7 +112,7 @@ class Driver:
         begin = time.monotonic()
         # What is told on standard error is that there is no guest.
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=900, check=False)
+                              timeout=900, check=False, start_new_session=True)
         seconds = time.monotonic() - begin
         if done.returncode != 0:
             raise RuntimeError(f"holdfast backup: {done.stderr}")
