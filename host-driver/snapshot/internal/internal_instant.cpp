@@ -65,7 +65,18 @@ Result<void> InternalInstant::check(const std::vector<qmp::Disk>& disks, image::
   if (auto room = check_room(disks, reserve, room_); !room) return room;
   for (const qmp::Disk& disk : disks)
     flush_early(disk);
-  return {};
+  // What keeps the memory is another command.
+  if (room_ > 0) return {};
+  return monitor_.send_ahead("transaction", transaction(), deadline);
+}
+
+Json InternalInstant::transaction() const {
+  Json actions = Json::array();
+  for (const std::string& node : nodes_) {
+    actions.push_back({{"type", "blockdev-snapshot-internal-sync"},
+                       {"data", {{"device", node}, {"name", name_}}}});
+  }
+  return {{"actions", std::move(actions)}};
 }
 
 void InternalInstant::keep_memory(std::uint64_t room, base::Millis patience) {
@@ -84,12 +95,8 @@ Result<void> InternalInstant::take_with_memory(Deadline deadline) {
 
 Result<void> InternalInstant::take(Deadline deadline) {
   if (room_ > 0) return take_with_memory(deadline);
-  Json actions = Json::array();
-  for (const std::string& node : nodes_) {
-    actions.push_back({{"type", "blockdev-snapshot-internal-sync"},
-                       {"data", {{"device", node}, {"name", name_}}}});
-  }
-  auto done = monitor_.execute("transaction", {{"actions", std::move(actions)}}, deadline);
+  auto done = monitor_.has_sent_ahead() ? monitor_.execute_ahead(deadline)
+                                        : monitor_.execute("transaction", transaction(), deadline);
   if (!done) return std::move(done).error();
   return {};
 }

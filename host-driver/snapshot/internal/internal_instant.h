@@ -42,6 +42,8 @@ class InternalInstant final : public Instant {
 
  private:
   [[nodiscard]] base::Result<void> take_with_memory(base::Deadline deadline);
+  // The arguments of the one transaction.
+  [[nodiscard]] base::Json transaction() const;
 
   qmp::Client& monitor_;
   std::string name_;

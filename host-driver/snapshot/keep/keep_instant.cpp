@@ -136,16 +136,21 @@ Result<void> KeepInstant::prepare(image::QemuImg& images, Deadline deadline) {
   }
   for (const One& one : disks_)
     flush_early(one.disk);
-  return {};
+  return monitor_.send_ahead("transaction", transaction(), deadline);
 }
 
-Result<void> KeepInstant::take(Deadline deadline) {
+Json KeepInstant::transaction() const {
   Json actions = Json::array();
   for (const One& one : disks_) {
     actions.push_back({{"type", "blockdev-snapshot"},
                        {"data", {{"node", one.disk.node}, {"overlay", one.node}}}});
   }
-  auto done = monitor_.execute("transaction", {{"actions", std::move(actions)}}, deadline);
+  return {{"actions", std::move(actions)}};
+}
+
+Result<void> KeepInstant::take(Deadline deadline) {
+  auto done = monitor_.has_sent_ahead() ? monitor_.execute_ahead(deadline)
+                                        : monitor_.execute("transaction", transaction(), deadline);
   if (!done) return std::move(done).error();
   for (const One& one : disks_) {
     const KeptFiles files(one.image, {});

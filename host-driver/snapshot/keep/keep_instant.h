@@ -50,6 +50,9 @@ class KeepInstant final : public Instant {
     std::string node;
   };
 
+  // The arguments of the one transaction.
+  [[nodiscard]] base::Json transaction() const;
+
   qmp::Client& monitor_;
   std::string id_;
   std::vector<One> disks_;
