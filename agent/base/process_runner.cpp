@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -64,12 +65,36 @@ UniqueFd open_input(const std::optional<std::string>& text) {
   return file;
 }
 
+// A low priority means something among the processes of one session alone: sessions share the
+// processors as equals, whatever is in them, unless they say otherwise themselves (sched(7), the
+// autogroup feature). So a program that is to stand back gets a session of its own that says it.
+std::string session_priority() {
+  const int priority = ::getpriority(PRIO_PROCESS, 0);
+  return priority > 0 ? std::to_string(priority) : std::string();
+}
+
+// In the child, see there. That a kernel knows no such thing, or has just been asked for one, is no
+// matter.
+// uncovered(7): as below
+void enter_session(const std::string& priority) {
+  (void)::setsid();
+  const int fd = ::open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  (void)!::write(fd, priority.data(), priority.size());
+  (void)::close(fd);
+}
+
 // Runs in the child of a process with several threads: async-signal-safe calls alone from here to
 // the exec. Reports the errno of a failure through `report`, which closes by itself on success.
-// uncovered(24): the counters of a child end with its exec, as its memory does
+// uncovered(29): the counters of a child end with its exec, as its memory does
 [[noreturn]] void become_program(char* const* argv, char* const* environment, int input, int output,
-                                 int error_output, int report, int inherited, pid_t parent) {
-  (void)::setpgid(0, 0);
+                                 int error_output, int report, int inherited, pid_t parent,
+                                 const std::string& session) {
+  if (session.empty()) {
+    (void)::setpgid(0, 0);
+  } else {
+    enter_session(session);
+  }
   (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
   // The parent may have died before the request above took effect.
   if (::getppid() != parent) ::_exit(127);
@@ -167,6 +192,7 @@ ProcessOutcome SystemProcessRunner::run(const ProcessSpec& spec) {
       spec.environment ? pointers_to(*spec.environment) : std::vector<char*>{};
   char* const* const environment_block = spec.environment ? environment.data() : ::environ;
 
+  const std::string session = session_priority();
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) {
@@ -175,12 +201,14 @@ ProcessOutcome SystemProcessRunner::run(const ProcessSpec& spec) {
     return outcome;
   }
   if (child == 0) {
-    // uncovered(2): as above, in the child
+    // uncovered(3): as above, in the child
     become_program(argv.data(), environment_block, input.get(), output.write_end.get(),
-                   error_output.write_end.get(), report.write_end.get(), spec.inherited, parent);
+                   error_output.write_end.get(), report.write_end.get(), spec.inherited, parent,
+                   session);
   }
-  // Both sides do it, so that the group exists whoever runs first.
-  (void)::setpgid(child, child);
+  // Both sides do it, so that the group exists whoever runs first. Who leads a group can begin no
+  // session, which is a group as well, and exists as soon as the program runs.
+  if (session.empty()) (void)::setpgid(child, child);
   output.write_end.reset();
   error_output.write_end.reset();
   report.write_end.reset();

@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -165,6 +167,50 @@ TEST_F(ProcessRunnerTest, GivesTheProgramTheOneDescriptorThatWasNamed) {
   EXPECT_EQ(::read(reading.get(), said.data(), said.size()), 5);
   // Here it is what it was.
   EXPECT_EQ(::fcntl(writing.get(), F_GETFD), FD_CLOEXEC);
+}
+
+// Its process id, group and session, and the priority of that session, where the kernel has such.
+constexpr const char* kPlace =
+    "read pid name state parent group session rest </proc/self/stat;"
+    "echo $pid $group $session; cat /proc/self/autogroup 2>/dev/null || :";
+
+TEST_F(ProcessRunnerTest, LeavesTheProgramInItsSession) {
+  if (::getpriority(PRIO_PROCESS, 0) > 0) GTEST_SKIP() << "is of low priority itself";
+  const auto outcome = run({"sh", "-c", kPlace});
+  std::istringstream said(outcome.output);
+  pid_t pid = 0, group = 0, session = 0;
+  said >> pid >> group >> session;
+  EXPECT_EQ(pid, group) << outcome.output;
+  EXPECT_EQ(session, ::getsid(0)) << outcome.output;
+}
+
+TEST_F(ProcessRunnerTest, GivesAProgramOfLowPriorityASessionOfThatPriority) {
+  ProcessOutcome outcome;
+  // With 0 for the process, Linux means the calling thread (setpriority(2)).
+  std::thread([&] {
+    ASSERT_EQ(::setpriority(PRIO_PROCESS, 0, 15), 0);
+    outcome = run({"sh", "-c", kPlace});
+  }).join();
+  std::istringstream said(outcome.output);
+  pid_t pid = 0, group = 0, session = 0;
+  said >> pid >> group >> session;
+  EXPECT_EQ(pid, group) << outcome.output;
+  EXPECT_EQ(pid, session) << outcome.output;
+  EXPECT_NE(session, 0) << outcome.output;
+  const std::size_t said_of = outcome.output.find(" nice ");
+  if (said_of != std::string::npos) {
+    EXPECT_EQ(outcome.output.substr(said_of), " nice 15\n");
+  }
+}
+
+TEST_F(ProcessRunnerTest, KillsAProgramOfLowPriorityWithAllThatItHasStarted) {
+  ProcessOutcome outcome;
+  std::thread([&] {
+    ASSERT_EQ(::setpriority(PRIO_PROCESS, 0, 15), 0);
+    outcome = run({"sh", "-c", "sleep 60 & wait"}, 200ms);
+  }).join();
+  // The sleep has its standard output: it would end no earlier.
+  EXPECT_EQ(outcome.ending, Ending::kTimedOut);
 }
 
 TEST_F(ProcessRunnerTest, GivesTheProgramOrdinarySignals) {
