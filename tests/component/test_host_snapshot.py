@@ -10,6 +10,7 @@ import unittest
 from host_case import VM, HostCase, Killer
 from support.qemu_machine import MIB, Machine, pattern_at
 from support.qmp_proxy import Cut
+from support.waiting import until
 
 
 class TwoQcow2(Machine):
@@ -81,6 +82,19 @@ class Points(PointCase):
         kept = os.path.join(self.state, "points", VM + ".json")
         self.assertEqual(os.stat(kept).st_mode & 0o777, 0o600)
         self.assert_nothing_left()
+
+    def test_qemu_has_read_all_of_the_transaction_but_its_name_before_the_freeze(self):
+        proxy, begun = self.through_proxy(), []
+
+        def frozen():
+            until(lambda: proxy.begun.endswith(b'"execute":'), "it has come")
+            begun.append(proxy.begun)
+        self.agent.on_freeze = frozen
+        for method, word in (("internal", b'"blockdev-snapshot-internal-sync"'),
+                             ("overlay", b'"blockdev-snapshot"')):
+            point = self.create(snapshot_method=method)
+            self.assertEqual(begun.pop().count(word), 2, method)
+            self.point("delete", point["id"], snapshot_method=method)
 
     def test_a_running_machine_s_points_are_extracted_whatever_it_writes(self):
         self.fill(1)
