@@ -130,11 +130,11 @@ class Driver:
         shutil.rmtree(os.path.join(self.repository, VM, backup))
 
 
-def seconds_of(argv, flush=None):
+def seconds_of(argv, flush=None, **options):
     """That the program takes, and until this file, or what is in this directory, is on its disk; what
     it says is in the error if it fails."""
     begin = time.monotonic()
-    cache.run(argv)
+    cache.run(argv, **options)
     if flush:
         flushed(flush)
     return time.monotonic() - begin

@@ -151,11 +151,17 @@ class Domain:
         """Seconds of one backup of the domain into a directory, flushed as ours is."""
         return seconds_of(["virtnbdbackup", *self._reached(), "-d", self.name, "-l", level,
                            "-o", target, "-n", "-S", self.directory,
-                           "-f", os.path.join(self.directory, "nbd.sock"), *words], flush=target)
+                           "-f", os.path.join(self.directory, "nbd.sock"), *words], flush=target,
+                          env=self._environment())
 
     def timed_nbdrestore(self, source, target):
         return seconds_of(["virtnbdrestore", *self._reached(), "-i", source, "-o", target,
-                           "-n", "-f", os.path.join(self.directory, "restore.sock")], flush=target)
+                           "-n", "-f", os.path.join(self.directory, "restore.sock")], flush=target,
+                          env=self._environment())
+
+    def _environment(self):
+        # It leaves the logs of what it starts there.
+        return {**os.environ, "TMPDIR": self.directory}
 
     def _reached(self):
         # It wants a user for any other URI than the usual ones; nobody asks who.
