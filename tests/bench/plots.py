@@ -6,6 +6,7 @@
     increments-{light,dark}.svg   time against bytes changed
 """
 
+import contextlib
 import os
 import re
 import textwrap
@@ -197,4 +198,9 @@ def _in_both(directory, name, title, subtitle, height, labels, draw):  # pylint:
 
 
 def all_of(directory, found):
+    """The names of the files; those of an earlier report are gone."""
+    for make in (pause, ratio, increments):
+        for theme in THEMES:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(directory, f"{make.__name__}-{theme.name}.svg"))
     return [name for make in (pause, ratio, increments) for name in make(directory, found)]
