@@ -16,7 +16,8 @@ as fast as it can; a pause is the time between two of its commits, by the guest'
     libvirt      pauses once more, in a machine of libvirt's, beside the peers that need one
                  (libvirt_rig.py)
 
-With fewer than SHORT rounds the statements are shorter, and less is dirty: the figures say how much.
+With fewer than SHORT rounds all but the pauses are measured once, of the statements the ALTER alone, and
+that is shorter, and less is dirty: the figures say how much.
 """
 
 import os
@@ -32,7 +33,7 @@ from .stall_figures import CLEAN, LIBVIRT, MORE, ONE, VIRTNBDBACKUP
 from .stall_rig import StallRig
 
 SHORT = 3
-STATEMENT_S = (4, 20)
+STATEMENT_S = (8, 20)
 DIRTY_MIB = (256, 1024)
 SECTIONS = ("pauses", "statements", "dirty", "instances")  # in the one guest
 LIBVIRTS = "libvirt"
@@ -42,6 +43,7 @@ class Stall:
     def __init__(self, rig, rounds):
         self._rig, self._rounds = rig, rounds
         self._size = int(rounds >= SHORT)
+        self._fewer = rounds if self._size else 1
         with rig.guest.agent() as agent:
             self._found, reasons = contenders.prepare(agent)
         for name, reason in reasons.items():
@@ -51,13 +53,13 @@ class Stall:
     def _those(self, *names):
         return {name: self._found[name] for name in names if name in self._found}
 
-    def _in_turn(self, ways):
+    def _in_turn(self, ways, rounds):
         """{name: [Window, a round each]}; `ways` are {name: call}."""
         windows = {name: [] for name in ways}
-        for number in range(self._rounds):
+        for number in range(rounds):
             for name, way in ways.items():
                 windows[name].append(way())
-                self._rig.claims.say(f"{number + 1}/{self._rounds}  {name:22} {windows[name][-1]}")
+                self._rig.claims.say(f"{number + 1}/{rounds}  {name:22} {windows[name][-1]}")
         return windows
 
     def _window(self, name, *options, before=lambda: None):
@@ -67,16 +69,16 @@ class Stall:
         return way
 
     def pauses(self):
-        windows = self._in_turn({name: self._window(name, "--full") for name in self._found})
+        windows = self._in_turn({name: self._window(name, "--full") for name in self._found},
+                                self._rounds)
         return stall_figures.pauses(windows, self._absent)
 
     def statements(self):
         seconds = STATEMENT_S[self._size]
-        found = statements.measure(
-            self._rig, [None, *self._those(HOLDFAST, SAMPLE).values()],
-            # a span of twenty seconds has had its share of everything
-            self._rounds if self._size else 1, seconds)
-        return stall_figures.behind(found, seconds, self._absent)
+        found, normal = statements.measure(
+            self._rig, self._found[HOLDFAST], self._those(HOLDFAST, SAMPLE).values(),
+            statements.ALL if self._size else (statements.ALTER,), self._fewer, seconds)
+        return stall_figures.behind(found, normal, seconds, self._absent)
 
     def dirty(self):
         mebibytes = DIRTY_MIB[self._size]
@@ -90,7 +92,7 @@ class Stall:
         windows = self._in_turn({
             CLEAN: self._window(HOLDFAST),
             **{name: self._window(name, before=soil)
-               for name in self._those(HOLDFAST, FLOOR, CHECKPOINT, SAMPLE)}})
+               for name in self._those(HOLDFAST, FLOOR, CHECKPOINT, SAMPLE)}}, self._fewer)
         with self._rig.guest.agent() as agent:
             pages.forget(agent)
         return stall_figures.dirty(windows, mebibytes, self._absent)
@@ -102,7 +104,7 @@ class Stall:
         self._rig.window(self._found[HOLDFAST])  # not measured: they are all new
         windows = self._in_turn({
             name: self._window(HOLDFAST, before=lambda more=more: instances.hold(self._rig, more))
-            for name, more in ((ONE, False), (MORE, True))})
+            for name, more in ((ONE, False), (MORE, True))}, self._fewer)
         return stall_figures.instances(windows, instances.COUNT, self._absent)
 
 
@@ -118,7 +120,8 @@ class Stall:
                 ways[VIRTNBDBACKUP] = lambda: rig.watched(sample, rig.virtnbdbackup)
             else:
                 reasons[VIRTNBDBACKUP] = "it is not installed"
-        return stall_figures.libvirt(self._in_turn(ways), stall_figures.Absent(reasons))
+        windows = self._in_turn(ways, self._fewer)
+        return stall_figures.libvirt(windows, stall_figures.Absent(reasons))
 
 
 class Part:
@@ -135,10 +138,9 @@ class Part:
         except Exception as error:  # pylint: disable=broad-exception-caught
             # no reason to go without the others
             self.failed.append(name)
-            self.lack(name, str(error))
-            return
+            return self.lack(name, str(error))
         self._write()
-        self._claims.say(f"{name}: {time.monotonic() - begin:.0f} s")
+        return self._claims.say(f"{name}: {time.monotonic() - begin:.0f} s")
 
     def lack(self, name, reason):
         """That section could not be measured; the peers that only it has are named elsewhere."""
@@ -177,8 +179,8 @@ def measure(directory, rounds, wanted, claims):
 
 def main():
     directory, rounds = os.path.abspath(sys.argv[1]), int(sys.argv[2])
-    part = measure(directory, rounds, sys.argv[3:] or [*SECTIONS, LIBVIRTS],
-                   claims_module.Claims())
+    wanted = sys.argv[3:] or [*SECTIONS, LIBVIRTS]
+    part = measure(directory, rounds, wanted, claims_module.Claims())
     print("\n" + table(part.figures), flush=True)
     if part.failed:
         sys.exit(f"not measured: {', '.join(part.failed)}")

@@ -2,12 +2,12 @@
 """Long statements of somebody else, behind which a backup begins: what the client that commits to MySQL
 waits before the lock is free to take.
 
-    plain read       the lock of MariaDB does not wait for it
+    plain read       the lock of MariaDB does not wait for it: the window comes at once
     locking read     it does
     ALTER            it does; rows are copied, each of which takes its time
 
 The span is that of the statement. A pause that lasts longer counts as far as the end of the statement:
-what comes then is the window's own.
+what comes then is the window's own. Beside it stands the pause of a window with no long statement.
 """
 
 import time
@@ -79,12 +79,11 @@ class Behind:
         return int(said.split()[-1]) / 1e6 / rows
 
     def longest_ms(self, statement, contender):
-        """The longest pause while the statement ran, with a backup begun behind it, or with none."""
+        """The longest pause while the statement ran, with a backup begun behind it."""
         with self._rig.guest.agent() as agent:
             since = workload.positions(agent)
             begin = self._start(agent, statement)
-        if contender is not None:
-            self._rig.window(contender, *self._options)
+        self._rig.window(contender, *self._options)
         with self._rig.guest.agent() as agent:
             end = self._await_end(agent)
             log = workload.logs(agent, since)["mysql"]
@@ -113,15 +112,20 @@ class Behind:
         return int(float(agent.read_file(END)) * 1e9)
 
 
-def measure(rig, contenders, rounds, seconds):
-    """{statement's name: {contender's name or None: [ms, a round each]}}."""
+# pylint: disable-next=too-many-arguments
+def measure(rig, usual, contenders, wanted, rounds, seconds):
+    """({statement's name: {contender's name: [ms, a round each]}}, [ms of the longest pause over a window
+    of `usual` with no long statement])."""
     behind = Behind(rig, seconds)
-    found = {one.name: {who and who.name: [] for who in contenders} for one in ALL}
+    found = {one.name: {who.name: [] for who in contenders} for one in wanted}
+    normal = []
+    rig.window(usual)  # not measured: the first backup is a full one, whose copy takes long
     for number in range(rounds):
-        for one in ALL:
+        normal.append(rig.window(usual).longest_ms["mysql"])
+        rig.claims.say(f"{number + 1}/{rounds}  no long statement, {usual.name}: {normal[-1]:.0f} ms")
+        for one in wanted:
             for who in contenders:
                 pause = behind.longest_ms(one, who)
-                found[one.name][who and who.name].append(pause)
-                rig.claims.say(f"{number + 1}/{rounds}  behind {one.name}, "
-                               f"{who.name if who else 'no backup'}: {pause:.0f} ms")
-    return found
+                found[one.name][who.name].append(pause)
+                rig.claims.say(f"{number + 1}/{rounds}  behind {one.name}, {who.name}: {pause:.0f} ms")
+    return found, normal
