@@ -25,7 +25,7 @@ from .load import Load
 from .machine import DiskMachine, Driver, full_disk, mixture
 
 GIB = 1 << 30
-FLOOR_S = 4.0
+FLOOR_S = 2.0
 SLOWER = 1.1
 WAYS = {"overlay (the default)": ["--method=overlay"],
         "overlay, uncompressed": ["--method=overlay", "--compress=none"],

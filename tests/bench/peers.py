@@ -102,8 +102,11 @@ class Domain:
     def __exit__(self, *_):
         if self.monitor is not None:
             self.monitor.close()
-        if self.domain is not None and self.domain.isActive():
-            self.domain.destroy()
+        if self.domain is not None:
+            import libvirt  # pylint: disable=import-outside-toplevel
+            if self.domain.isActive():
+                self.domain.destroy()
+            self.domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)
 
     def qemu_io(self, disk, *commands):
         through_monitor(self.monitor,
