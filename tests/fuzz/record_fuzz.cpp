@@ -19,6 +19,7 @@
 #include "support/fake_clock.h"
 #include "support/fake_dead_man.h"
 #include "support/fake_fs_freezer.h"
+#include "support/fake_thaw_watch.h"
 #include "support/temporary_directory.h"
 
 namespace holdfast::fuzz {
@@ -136,12 +137,14 @@ void check_marker(const Place& place, std::string_view text) {
   support::CallLog calls;
   support::FakeFsFreezer filesystems(calls);
   support::FakeDeadMan dead_man(calls);
+  support::FakeThawWatch thaw_watch;
   core::Bell bell;
   const auto ring =
       std::make_shared<core::LogRing>(std::make_shared<spdlog::sinks::null_sink_mt>());
   spdlog::logger log("fuzz", ring);
-  core::Coordinator coordinator({1s, 1s, 60s, {"/fake"}, false, 50ms},
-                                {clock, filesystems, dead_man, journal, bell, log, *ring}, {});
+  core::Coordinator coordinator(
+      {1s, 1s, 60s, {"/fake"}, false, 50ms},
+      {clock, filesystems, dead_man, journal, bell, log, *ring, thaw_watch}, {});
   require(!base::to_line(coordinator.status()).empty(), "there is a status");
   const auto thawed = coordinator.thaw();
   require(thawed.has_value() != owes, "a window that was left open is never told to be good");
