@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -85,11 +86,12 @@ class Server {
   std::jthread thread_;
 };
 
+bool send_to(const base::UniqueFd& client, const void* data, std::size_t size) {
+  return base::uninterrupted([&] { return ::send(client.get(), data, size, MSG_NOSIGNAL); }) >= 0;
+}
+
 // The reply, or nothing if the server hung up.
-std::optional<FsReply> ask(const base::UniqueFd& client, const void* data, std::size_t size) {
-  if (base::uninterrupted([&] { return ::send(client.get(), data, size, MSG_NOSIGNAL); }) < 0) {
-    return std::nullopt;
-  }
+std::optional<FsReply> reply_on(const base::UniqueFd& client) {
   FsReply reply;
   const ssize_t count =
       base::uninterrupted([&] { return ::recv(client.get(), &reply, sizeof reply, MSG_TRUNC); });
@@ -98,6 +100,21 @@ std::optional<FsReply> ask(const base::UniqueFd& client, const void* data, std::
   require(reply.version == fs::kFsVersion, "and its version");
   require(reply.count <= fs::kFsMost && reply.which <= fs::kFsMost, "and counts what there is");
   return reply;
+}
+
+std::optional<FsReply> ask(const base::UniqueFd& client, const void* data, std::size_t size) {
+  return send_to(client, data, size) ? reply_on(client) : std::nullopt;
+}
+
+// Nothing is ever frozen here: who waits for that hears of the set's end, or that there is none.
+void await_freeze(const Server& server, const base::UniqueFd& client, const FsRequest& request) {
+  const base::UniqueFd waiting = server.connect();
+  require(send_to(waiting, &request, sizeof request), "it can be waited for");
+  const FsRequest close;
+  require(ask(client, &close, sizeof close).has_value(), "others are served meanwhile");
+  const auto reply = reply_on(waiting);
+  require(reply && (reply->error_number == ECANCELED || reply->error_number == EBADF),
+          "no freeze is seen where there is none");
 }
 
 FsRequest request_of(Bytes& bytes, const std::string& root) {
@@ -134,6 +151,11 @@ void check(std::string_view input) {
       continue;
     }
     const FsRequest request = request_of(bytes, kServer.root());
+    if (request.op == FsOp::kAwaitFreeze) {
+      await_freeze(kServer, client, request);
+      opened = 0;
+      continue;
+    }
     const auto reply = ask(client, &request, sizeof request);
     const bool known = request.op >= FsOp::kOpen && request.op <= FsOp::kClose;
     require(reply.has_value() == known, "every request that exists has a reply, and no other");
