@@ -58,8 +58,9 @@ class LibvirtRig(StallRig):
             cache.run(["qemu-img", "convert", "-c", "-W", "-f", "qcow2", "-O", "qcow2", "-o",
                        "compression_type=zstd", disk.path, copy])
             os.unlink(copy)
-            self.daemon.virsh("blockcommit", NAME, target, "--active", "--pivot", "--wait",
-                              timeout=300)
+            # Without a base it goes down to the bottom of the chain, which is everybody's image.
+            self.daemon.virsh("blockcommit", NAME, target, "--base", disk.path, "--active",
+                              "--pivot", "--wait", timeout=300)
             os.unlink(self.path("overlays", f"{target}.qcow2"))
         return begin, end
 
