@@ -107,6 +107,11 @@ class Plugin {
   [[nodiscard]] virtual base::Result<void> prepare(const Window& window, base::Deadline deadline,
                                                    std::stop_token stop) = 0;
 
+  // Do others wait for as long as a Hold of it lasts? Asked after prepare(), on the worker thread.
+  // What stalls nobody is held before what does, and looked after once that is released, so that
+  // nobody waits for it.
+  [[nodiscard]] virtual bool stalls_writers() const { return true; }
+
   // Takes the lock, confirms it, flushes logs, and reads the position under it. On failure nothing
   // stays locked: where that can't be known, the session is closed.
   [[nodiscard]] virtual base::Result<std::unique_ptr<Hold>> hold(const Window& window,
@@ -138,7 +143,7 @@ class Plugin {
 // What a module exports: one C function of this name and type. A module whose numbers differ from
 // the daemon's is refused, with both in the message: before 1.0 there is no promise beyond
 // equality.
-inline constexpr std::uint32_t kApiVersion = 3;
+inline constexpr std::uint32_t kApiVersion = 4;
 inline constexpr const char* kModuleEntry = "holdfast_plugin_module";
 
 struct PluginModule {

@@ -126,8 +126,7 @@ void Journal::complete_lost() {
 std::uint64_t Journal::next_sequence() {
   ++sequence_;
   // Lost only with /run itself, and then the boot is another one.
-  (void)base::write_file(run_directory_ + "/sequence", std::to_string(sequence_) + "\n", kFileMode,
-                         Durable::kNo);
+  (void)write_in_memory("/sequence", std::to_string(sequence_) + "\n");
   return sequence_;
 }
 
@@ -137,10 +136,15 @@ std::string Journal::record_path(const Json& record) const {
   return state_directory_ + "/records/" + (usable ? *window : "unknown") + ".json";
 }
 
-Result<void> Journal::write_on_disk(const std::string& path, const std::string& text,
-                                    Deadline deadline) {
-  auto written = scribe_->perform(
-      [path, text] { return base::write_file(path, text, kFileMode, Durable::kNo); }, deadline);
+Result<void> Journal::begin_on_disk(const std::string& path, std::string text) {
+  return scribe_->begin([path, text = std::move(text)] {
+    return base::write_file(path, text, kFileMode, Durable::kNo);
+  });
+}
+
+Result<void> Journal::finish_on_disk(const std::string& path, Result<void> begun,
+                                     Deadline deadline) {
+  auto written = begun ? scribe_->finish(deadline) : std::move(begun);
   if (written) return written;
   // The disk's silence doesn't know the file's name.
   const ErrorCode code = written.error().code();
@@ -150,19 +154,23 @@ Result<void> Journal::write_on_disk(const std::string& path, const std::string& 
 
 Result<void> Journal::write_held(const Json& record, Deadline deadline) {
   const std::string text = base::to_line(record) + "\n";
+  const std::string path = state_directory_ + "/freeze.json";
   // One file on disk, not two: everybody's writes wait for it, and again for the freeze to flush
-  // it.
-  auto written = write_on_disk(state_directory_ + "/freeze.json", text, deadline);
-  for (const char* name : {"/last.json", "/window.json"}) {
-    if (!written) return written;
-    written = base::write_file(run_directory_ + name, text, kFileMode, Durable::kNo);
-  }
-  return written;
+  // it. And for as long as it takes the other one is written.
+  auto begun = begin_on_disk(path, text);
+  auto shown = write_in_memory("/last.json", text);
+  auto written = finish_on_disk(path, std::move(begun), deadline);
+  if (!written) return written;
+  // Last: it says that this window is held.
+  return shown ? write_in_memory("/window.json", text) : shown;
+}
+
+Result<void> Journal::write_in_memory(const char* name, const std::string& text) const {
+  return base::write_file(run_directory_ + name, text, kFileMode, Durable::kNo);
 }
 
 Result<void> Journal::write_last_keeping_marker(const Json& record) {
-  return base::write_file(run_directory_ + "/last.json", base::to_line(record) + "\n", kFileMode,
-                          Durable::kNo);
+  return write_in_memory("/last.json", base::to_line(record) + "\n");
 }
 
 Result<void> Journal::write_last(const Json& record) {
@@ -186,7 +194,8 @@ Result<void> Journal::write_done(const Json& record) {
 }
 
 Result<void> Journal::write_drill(const Json& record, Deadline deadline) {
-  return write_on_disk(state_directory_ + "/drill.json", base::to_line(record) + "\n", deadline);
+  const std::string path = state_directory_ + "/drill.json";
+  return finish_on_disk(path, begin_on_disk(path, base::to_line(record) + "\n"), deadline);
 }
 
 void Journal::forget_left_open() {

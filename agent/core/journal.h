@@ -73,9 +73,12 @@ class Journal {
   void complete_lost();
   [[nodiscard]] std::string record_path(const base::Json& record) const;
 
-  // On the disk, by the scribe.
-  [[nodiscard]] base::Result<void> write_on_disk(const std::string& path, const std::string& text,
-                                                 base::Deadline deadline);
+  // On the disk, by the scribe, in two halves; between them something else may be done.
+  [[nodiscard]] base::Result<void> begin_on_disk(const std::string& path, std::string text);
+  [[nodiscard]] base::Result<void> finish_on_disk(const std::string& path, base::Result<void> begun,
+                                                  base::Deadline deadline);
+  // In the run directory, which no freeze reaches; `name` with its slash.
+  [[nodiscard]] base::Result<void> write_in_memory(const char* name, const std::string& text) const;
 
   std::string state_directory_;
   std::string run_directory_;

@@ -344,8 +344,11 @@ void Resource::begin_prepare(const api::Window& window, Deadline deadline) {
       const std::lock_guard lock(mutex_);
       identity_ = view_.report.identity;
     }
-    return guarded(traits_.name, "prepare()",
-                   [&] { return plugin_->prepare(window, deadline, stop); });
+    return guarded(traits_.name, "prepare()", [&] {
+      auto prepared = plugin_->prepare(window, deadline, stop);
+      if (prepared) stalls_writers_ = plugin_->stalls_writers();
+      return prepared;
+    });
   });
 }
 

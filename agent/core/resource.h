@@ -94,6 +94,8 @@ class Resource {
   // Of the present or last window.
   [[nodiscard]] bool is_held() const;
   [[nodiscard]] bool is_in_window() const;
+  // Do others wait while it is held? Known once it is prepared.
+  [[nodiscard]] bool stalls_writers() const { return stalls_writers_; }
   [[nodiscard]] const api::Identity& identity() const { return identity_; }
   [[nodiscard]] const api::Position& position() const { return position_; }
   [[nodiscard]] const api::Position& details() const { return details_; }
@@ -141,6 +143,7 @@ class Resource {
 
   // The thread's own; read by the coordinator between calls.
   std::unique_ptr<api::Hold> hold_;
+  bool stalls_writers_ = true;
   api::Identity identity_;
   api::Position position_;
   api::Position details_;

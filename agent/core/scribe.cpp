@@ -62,12 +62,24 @@ void Scribe::write(Desk& desk) {
 }
 
 Result<void> Scribe::perform(Work work, Deadline deadline) {
-  std::unique_lock lock(desk_->mutex);
-  if (desk_->writing) return Error(ErrorCode::kBusy, "an earlier write still hangs");
-  desk_->work = std::move(work);
-  desk_->writing = true;
-  desk_->outcome.reset();
+  auto begun = begin(std::move(work));
+  return begun ? finish(deadline) : begun;
+}
+
+Result<void> Scribe::begin(Work work) {
+  {
+    const std::lock_guard lock(desk_->mutex);
+    if (desk_->writing) return Error(ErrorCode::kBusy, "an earlier write still hangs");
+    desk_->work = std::move(work);
+    desk_->writing = true;
+    desk_->outcome.reset();
+  }
   desk_->changed.notify_all();
+  return {};
+}
+
+Result<void> Scribe::finish(Deadline deadline) {
+  std::unique_lock lock(desk_->mutex);
   if (!desk_->changed.wait_until(lock, deadline.at(), [this] { return !desk_->writing; })) {
     return Error(ErrorCode::kTimedOut, "the disk did not take it in time");
   }

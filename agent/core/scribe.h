@@ -5,7 +5,7 @@
 // own, and whoever waits for it waits no longer than he wants to. Writes are done in order; while
 // one hangs there are no others.
 //
-// Threads: perform() on one thread at a time.
+// Threads: all calls on one thread at a time.
 #pragma once
 
 #include <functional>
@@ -30,6 +30,11 @@ class Scribe {
   // What came of `work`. kTimedOut at the deadline: it may yet be done, later, so it must own all
   // it touches. kBusy, at once, while an earlier one hangs.
   [[nodiscard]] base::Result<void> perform(Work work, base::Deadline deadline);
+
+  // The two halves of perform(), for who has something else to do meanwhile. finish() comes after
+  // each begin() that succeeded.
+  [[nodiscard]] base::Result<void> begin(Work work);
+  [[nodiscard]] base::Result<void> finish(base::Deadline deadline);
 
  private:
   struct Desk;

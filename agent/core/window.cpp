@@ -40,6 +40,10 @@ void add(std::optional<Error>& errors, Error error) {
   }
 }
 
+// For so long those that stall nobody wait for the others at a thaw: a release takes milliseconds,
+// and one that hangs must not cost anybody else his own.
+constexpr base::Millis kHeadStart{100};
+
 bool is_misconfiguration(const Error& error) {
   return error.code() == ErrorCode::kMisconfigured || error.code() == ErrorCode::kConfiguration;
 }
@@ -120,6 +124,25 @@ std::vector<std::vector<Resource*>> Window::groups() const {
   return groups;
 }
 
+std::vector<std::vector<Resource*>> Window::waves() const {
+  std::vector<std::vector<Resource*>> waves;
+  for (std::vector<Resource*>& group : groups()) {
+    const auto stalling = std::stable_partition(
+        group.begin(), group.end(), [](const Resource* one) { return !one->stalls_writers(); });
+    waves.emplace_back(group.begin(), stalling);
+    waves.emplace_back(stalling, group.end());
+  }
+  return waves;
+}
+
+std::vector<Resource*> Window::held_ones() const {
+  std::vector<Resource*> held;
+  for (const auto& resource : resources_) {
+    if (resource->finished() && resource->is_held()) held.push_back(resource.get());
+  }
+  return held;
+}
+
 Result<void> Window::judge(const std::vector<Resource*>& called, const Awaited& awaited,
                            const std::string& verb) {
   std::optional<Error> failure;
@@ -176,9 +199,9 @@ Result<void> Window::prepare(const Patience& patience) {
 
 Result<void> Window::hold(const Patience& patience) {
   const api::Window window = described();
-  for (const auto& group : groups()) {
+  for (const auto& wave : waves()) {
     std::vector<Resource*> called;
-    for (Resource* resource : group) {
+    for (Resource* resource : wave) {
       // One that is being rolled back, or has been since, has dropped out.
       if (!resource->finished() || !resource->is_in_window()) continue;
       resource->begin_hold(window, Deadline(patience.deadline));
@@ -237,34 +260,36 @@ Result<void> Window::judge_checks(const std::vector<Resource*>& called, const Aw
 }
 
 Result<void> Window::verify(const Patience& patience) {
-  std::vector<Resource*> called;
-  for (const auto& resource : resources_) {
-    if (!resource->finished() || !resource->is_held()) continue;
+  const std::vector<Resource*> called = held_ones();
+  for (Resource* resource : called)
     resource->begin_check(Deadline(patience.deadline));
-    called.push_back(resource.get());
-  }
   return judge_checks(called, await_calls(called, bell_, patience));
 }
 
 Result<void> Window::take_over(const Patience& patience) {
-  std::vector<Resource*> called;
-  for (const auto& resource : resources_) {
-    if (!resource->finished() || !resource->is_held()) continue;
+  const std::vector<Resource*> called = held_ones();
+  for (Resource* resource : called)
     resource->begin_take_over(described(), Deadline(patience.deadline));
-    called.push_back(resource.get());
-  }
   return judge_checks(called, await_calls(called, bell_, patience));
 }
 
 Result<void> Window::verify_and_let_go(const Patience& patience, base::MonoTime let_go_by) {
   // With several groups, one has to be released before the next: that is let_go()'s.
   if (groups().size() != 1) return verify(patience);
-  std::vector<Resource*> called;
-  for (const auto& resource : resources_) {
-    if (!resource->finished() || !resource->is_held()) continue;
+  const std::vector<Resource*> called = held_ones();
+  std::vector<Resource*> stalling;
+  std::vector<Resource*> quiet;
+  std::partition_copy(called.begin(), called.end(), std::back_inserter(stalling),
+                      std::back_inserter(quiet),
+                      [](const Resource* one) { return one->stalls_writers(); });
+  for (Resource* resource : stalling)
     resource->begin_check_and_let_go(Deadline(patience.deadline), Deadline(let_go_by));
-    called.push_back(resource.get());
+  if (!quiet.empty()) {
+    const auto until = std::min(std::chrono::steady_clock::now() + kHeadStart, patience.deadline);
+    (void)bell_.wait_until(until, [&] { return busy_ones(stalling).empty(); });
   }
+  for (Resource* resource : quiet)
+    resource->begin_check_and_let_go(Deadline(patience.deadline), Deadline(let_go_by));
   Patience whole = patience;
   whole.deadline = let_go_by;
   auto verified = judge_checks(called, await_calls(called, bell_, whole));

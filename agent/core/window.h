@@ -49,8 +49,9 @@ class Window {
   [[nodiscard]] base::Result<void> verify(const Patience& patience);
   // The same for a second freeze: what is held stays held, for this window (after renew()).
   [[nodiscard]] base::Result<void> take_over(const Patience& patience);
-  // verify() for a thaw: each resource is let go as soon as its own check is done, so that nobody's
-  // writes wait for another resource's. Where order groups forbid that, this is verify() alone.
+  // verify() for a thaw: each resource is let go as soon as its own check is done, and those that
+  // stall nobody leave the processors to the others first, so that nobody's writes wait for another
+  // resource's check. Where order groups forbid that, this is verify() alone.
   // What is still held afterwards is let_go()'s. kReleaseFailed if all holds lasted but a release
   // failed.
   [[nodiscard]] base::Result<void> verify_and_let_go(const Patience& patience,
@@ -70,6 +71,10 @@ class Window {
  private:
   [[nodiscard]] ResourceRecord& entry_of(const Resource& resource);
   [[nodiscard]] std::vector<std::vector<Resource*>> groups() const;
+  // The order in which they are held: each group in two, who stalls writers after who does not.
+  [[nodiscard]] std::vector<std::vector<Resource*>> waves() const;
+  // Those that are held, with nothing going on.
+  [[nodiscard]] std::vector<Resource*> held_ones() const;
   // Judges the calls that await_calls() has waited for; `verb` is for the message.
   [[nodiscard]] base::Result<void> judge(const std::vector<Resource*>& called,
                                          const Awaited& awaited, const std::string& verb);

@@ -25,6 +25,8 @@ class ExecPlugin final : public api::Plugin {
   [[nodiscard]] base::Result<std::unique_ptr<api::Hold>> hold(const api::Window& window,
                                                               base::Deadline deadline,
                                                               std::stop_token stop) override;
+  // Nobody knows what a program holds.
+  [[nodiscard]] bool stalls_writers() const override { return executor_->has_programs(); }
   void rollback(base::Deadline deadline) override;
   void interrupt() override;
 

@@ -10,7 +10,7 @@
 // resources.d, without ".conf": it is all that the client says about what is to run. WINDOW is a
 // UUID, or "-" outside windows. MILLISECONDS is what is left until the client's deadline. NAME is
 // an error code's name or "ok"; TEXT is one printable line: the error, or after "ok" a warning, or
-// nothing.
+// nothing. "ok" for prepare says kNothingToRun where no program would be told `freeze` now.
 //
 // Threads: plain functions.
 #pragma once
@@ -28,6 +28,7 @@ namespace holdfast::exec {
 inline constexpr std::size_t kExecRequestLimit = 256;
 inline constexpr std::size_t kExecReplyLimit = 2048;
 inline constexpr base::Millis kMostTime{3'600'000};
+inline constexpr std::string_view kNothingToRun = "nothing to run";
 
 enum class ExecVerb { kProbe, kPrepare, kFreeze, kCheck, kThaw };
 

@@ -182,6 +182,7 @@ Result<std::string> ExecdSession::perform(const ExecRequest& request, const std:
         return executor_->probe(call);
       case ExecVerb::kPrepare:
         done = executor_->prepare(call);
+        if (done && !executor_->has_programs()) return std::string(kNothingToRun);
         break;
       case ExecVerb::kFreeze:
         done = executor_->freeze(call);

@@ -35,6 +35,8 @@ class Executor {
   // Could a freeze work? Runs `check` with an empty window. Success returns a warning, or nothing.
   [[nodiscard]] virtual base::Result<std::string> probe(const Call& call) = 0;
   [[nodiscard]] virtual base::Result<void> prepare(const Call& call) = 0;
+  // After prepare(): was there anything then that a freeze would run? True if nobody knows.
+  [[nodiscard]] virtual bool has_programs() const = 0;
   // On failure every program that was told `freeze` has been told `thaw`; what time or a stop
   // request did not allow is left to rollback().
   [[nodiscard]] virtual base::Result<void> freeze(const Call& call) = 0;

@@ -231,6 +231,8 @@ Result<std::string> LocalExecutor::probe(const Call& call) {
 Result<void> LocalExecutor::prepare(const Call& call) {
   window_ = call.window;
   if (auto noted = note_debt(); !noted) return noted;
+  const auto all = programs();
+  has_programs_ = !all || !all->empty();
   auto done = run_optional("prepare", call);
   if (!done) return std::move(done).error();
   if (*done) owe(settings_.program);

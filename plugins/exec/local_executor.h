@@ -38,6 +38,7 @@ class LocalExecutor final : public Executor {
   [[nodiscard]] base::Result<void> freeze(const Call& call) override;
   [[nodiscard]] base::Result<void> check(const Call& call) override;
   [[nodiscard]] base::Result<void> thaw(const Call& call) override;
+  [[nodiscard]] bool has_programs() const override { return has_programs_; }
   void rollback(base::Deadline deadline) override;
   [[nodiscard]] int watch_fd() const override { return -1; }
   void interrupt() override;
@@ -75,7 +76,8 @@ class LocalExecutor final : public Executor {
   std::string debt_file_;
   std::vector<std::string> owed_;
   std::string window_;  // the one that owed_ belongs to
-  std::mutex mutex_;    // guards running_
+  bool has_programs_ = true;
+  std::mutex mutex_;  // guards running_
   std::stop_source running_{std::nostopstate};
 };
 

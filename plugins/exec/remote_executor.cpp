@@ -99,6 +99,7 @@ Result<void> RemoteExecutor::prepare(const Call& call) {
   owed_ = session_ = true;
   auto answer = ask(ExecVerb::kPrepare, call);
   if (!answer) return std::move(answer).error();
+  has_programs_ = *answer != kNothingToRun;
   return {};
 }
 

@@ -28,6 +28,7 @@ class RemoteExecutor final : public Executor {
   // Also kHoldLost if the connection has ended since the freeze.
   [[nodiscard]] base::Result<void> check(const Call& call) override;
   [[nodiscard]] base::Result<void> thaw(const Call& call) override;
+  [[nodiscard]] bool has_programs() const override { return has_programs_; }
   void rollback(base::Deadline deadline) override;
   [[nodiscard]] int watch_fd() const override { return connection_ ? connection_->get() : -1; }
   void interrupt() override;
@@ -48,6 +49,7 @@ class RemoteExecutor final : public Executor {
   std::string window_;    // of what is owed
   bool owed_ = false;     // something was asked that a thaw must follow
   bool session_ = false;  // and it was asked over the connection that is open
+  bool has_programs_ = true;
 };
 
 }  // namespace holdfast::exec

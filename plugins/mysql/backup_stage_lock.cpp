@@ -26,7 +26,7 @@ Result<Evidence> BackupStageLock::evidence(const Patience& patience) {
   return session().evidence(patience);
 }
 
-Result<void> BackupStageLock::prove(const Patience& patience) {
+Result<Proof> BackupStageLock::prove(const Patience& patience) {
   return session().prove_block_commit(patience);
 }
 

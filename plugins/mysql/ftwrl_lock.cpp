@@ -46,14 +46,10 @@ Result<Evidence> FtwrlLock::evidence(const Patience& patience) {
   return session().evidence(patience);
 }
 
-Result<void> FtwrlLock::prove(const Patience& patience) {
+Result<Proof> FtwrlLock::prove(const Patience& patience) {
   if (session().mariadb()) return session().prove_read_lock(patience);
-  if (!server_shows_it_) return {};
-  auto shown = session().owns_metadata_lock(kReadLock, patience);
-  if (!shown) return std::move(shown).error();
-  // Not to be seen any more, for want of a privilege or an instrument, proves nothing.
-  if (shown->value_or(true)) return {};
-  return Error(ErrorCode::kHoldLost, "the server says that this session holds no read lock");
+  return prove_by_instrument(server_shows_it_ ? kReadLock : nullptr,
+                             "the server says that this session holds no read lock", patience);
 }
 
 std::string FtwrlLock::contradiction(const api::Position& before,

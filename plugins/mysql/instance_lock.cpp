@@ -40,12 +40,9 @@ Result<Evidence> InstanceLock::evidence(const Patience& patience) {
   return session().evidence_at_once(patience);
 }
 
-Result<void> InstanceLock::prove(const Patience& patience) {
-  if (!server_shows_it_) return {};
-  auto shown = session().owns_metadata_lock(kInstanceLock, patience);
-  if (!shown) return std::move(shown).error();
-  if (shown->value_or(true)) return {};
-  return Error(ErrorCode::kHoldLost, "the server says that this session holds no instance lock");
+Result<Proof> InstanceLock::prove(const Patience& patience) {
+  return prove_by_instrument(server_shows_it_ ? kInstanceLock : nullptr,
+                             "the server says that this session holds no instance lock", patience);
 }
 
 std::string InstanceLock::contradiction(const api::Position& before,

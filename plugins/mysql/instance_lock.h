@@ -25,7 +25,7 @@ class InstanceLock final : public LockStrategy {
   [[nodiscard]] bool waits_at_any_age(const StatementKind&) const override { return false; }
   [[nodiscard]] base::Result<void> take(const Patience& patience) override;
   [[nodiscard]] base::Result<Evidence> evidence(const Patience& patience) override;
-  [[nodiscard]] base::Result<void> prove(const Patience& patience) override;
+  [[nodiscard]] base::Result<Proof> prove(const Patience& patience) override;
   [[nodiscard]] std::string contradiction(const api::Position& before,
                                           const api::Position& after) const override;
   [[nodiscard]] base::Result<void> release(const Patience& patience) override;

@@ -28,6 +28,19 @@ std::string first_difference(const api::Position& before, const api::Position& a
   return {};
 }
 
+base::Result<Proof> LockStrategy::prove_by_instrument(const char* kind, const char* otherwise,
+                                                      const Patience& patience) {
+  auto now = evidence(patience);
+  if (!now) return std::move(now).error();
+  Proof proof{std::move(*now), std::nullopt};
+  if (kind == nullptr) return proof;
+  auto shown = session_.owns_metadata_lock(kind, patience);
+  if (!shown) return std::move(shown).error();
+  // Not to be seen any more, for want of a privilege or an instrument, proves nothing.
+  if (!shown->value_or(true)) proof.denial = base::Error(base::ErrorCode::kHoldLost, otherwise);
+  return proof;
+}
+
 std::unique_ptr<LockStrategy> make_lock(LockKind kind, MysqlSession& session,
                                         bool may_lock_instance) {
   switch (kind) {

@@ -40,9 +40,8 @@ class LockStrategy {
   [[nodiscard]] virtual base::Result<void> take(const Patience& patience) = 0;
 
   [[nodiscard]] virtual base::Result<Evidence> evidence(const Patience& patience) = 0;
-  // What the server itself says of the lock, beyond that the session lives. kHoldLost if it says
-  // that there is none.
-  [[nodiscard]] virtual base::Result<void> prove(const Patience& patience) = 0;
+  // The evidence anew, and what the server itself says of the lock beyond that the session lives.
+  [[nodiscard]] virtual base::Result<Proof> prove(const Patience& patience) = 0;
   // What of two positions shows that somebody wrote who can't have under this lock: "gtid was … and
   // is …"; empty if nothing does.
   [[nodiscard]] virtual std::string contradiction(const api::Position& before,
@@ -53,6 +52,10 @@ class LockStrategy {
 
  protected:
   [[nodiscard]] MysqlSession& session() const { return session_; }
+  // prove() of Oracle's server: by MysqlSession::owns_metadata_lock(kind), unless there is no
+  // `kind` to be seen. `otherwise`: what its denial is told as.
+  [[nodiscard]] base::Result<Proof> prove_by_instrument(const char* kind, const char* otherwise,
+                                                        const Patience& patience);
 
  private:
   MysqlSession& session_;

@@ -60,15 +60,15 @@ Result<Evidence> MysqlHold::prove_session(const Patience& patience) {
     return Error(ErrorCode::kHoldLost,
                  "the server has ended session " + std::to_string(evidence_.session_id));
   }
-  auto now = lock_->evidence(patience);
-  if (!now) return now;
-  if (now->session_id != evidence_.session_id) {
-    return Error(ErrorCode::kHoldLost, "session " + std::to_string(now->session_id) +
-                                           " answers in place of " +
+  auto proof = lock_->prove(patience);
+  if (!proof) return std::move(proof).error();
+  const std::uint64_t now = proof->evidence.session_id;
+  if (now != evidence_.session_id) {
+    return Error(ErrorCode::kHoldLost, "session " + std::to_string(now) + " answers in place of " +
                                            std::to_string(evidence_.session_id));
   }
-  if (auto proven = lock_->prove(patience); !proven) return std::move(proven).error();
-  return now;
+  if (proof->denial) return std::move(*proof->denial);
+  return std::move(proof->evidence);
 }
 
 Result<api::Position> MysqlHold::check(Deadline deadline) {

@@ -44,6 +44,8 @@ class MysqlPlugin final : public api::Plugin {
   [[nodiscard]] base::Result<std::unique_ptr<api::Hold>> hold(const api::Window& window,
                                                               base::Deadline deadline,
                                                               std::stop_token stop) override;
+  // LOCK INSTANCE FOR BACKUP lets everybody commit.
+  [[nodiscard]] bool stalls_writers() const override { return choice_.kind != LockKind::kInstance; }
   void rollback(base::Deadline deadline) override;
   void interrupt() override { sessions_.interrupt(); }
 

@@ -136,26 +136,41 @@ Result<void> MysqlSession::drop_locks(const Patience& patience) {
   return run_if_known("BACKUP STAGE END", patience);
 }
 
-Result<void> MysqlSession::expect_refusal(const std::string& statement, unsigned number,
-                                          const char* undo, const char* otherwise,
-                                          const Patience& patience) {
-  auto refused = run(statement, patience);
-  if (refused && undo != nullptr) (void)run(undo, patience);
-  if (!refused && server_error() == number) return {};
-  if (!refused && server_error() == 0) return refused;
-  return Error(ErrorCode::kHoldLost, otherwise);
+Result<Proof> MysqlSession::prove_by_refusal(const char* statement, unsigned number,
+                                             const char* undo, const char* otherwise,
+                                             const Patience& patience) {
+  std::vector<std::string> statements = position_statements();
+  const std::size_t positions = statements.size();
+  statements.emplace_back(statement);
+  auto answers = query_all(statements, patience);
+  if (!answers) return std::move(answers).error();
+  auto& tables = answers->tables;
+  if (tables.size() < positions) return std::move(*answers->refused);
+  const bool agreed = tables.size() > positions;
+  const bool expected = !agreed && server_error() == number;
+  if (agreed && undo != nullptr) (void)run(undo, patience);
+  tables.resize(positions);
+  auto evidence = evidence_of(tables, patience);
+  if (!evidence) return std::move(evidence).error();
+  Proof proof{std::move(*evidence), std::nullopt};
+  if (!expected) proof.denial = Error(ErrorCode::kHoldLost, otherwise);
+  return proof;
 }
 
-Result<void> MysqlSession::prove_read_lock(const Patience& patience) {
-  if (!facts().version.at_least(10, 4)) return answer(patience);
+Result<Proof> MysqlSession::prove_read_lock(const Patience& patience) {
+  if (!facts().version.at_least(10, 4)) {
+    auto evidence = this->evidence(patience);
+    if (!evidence) return std::move(evidence).error();
+    return Proof{std::move(*evidence), std::nullopt};
+  }
   // Should it succeed, then a backup stage is open that must not stay.
-  return expect_refusal("BACKUP STAGE START", kConflictingReadLock, "BACKUP STAGE END",
-                        "the server says that this session holds no read lock", patience);
+  return prove_by_refusal("BACKUP STAGE START", kConflictingReadLock, "BACKUP STAGE END",
+                          "the server says that this session holds no read lock", patience);
 }
 
-Result<void> MysqlSession::prove_block_commit(const Patience& patience) {
-  return expect_refusal("BACKUP STAGE BLOCK_COMMIT", kStageNotAfterCurrent, nullptr,
-                        "the server says that this session does not block commits", patience);
+Result<Proof> MysqlSession::prove_block_commit(const Patience& patience) {
+  return prove_by_refusal("BACKUP STAGE BLOCK_COMMIT", kStageNotAfterCurrent, nullptr,
+                          "the server says that this session does not block commits", patience);
 }
 
 Result<std::optional<bool>> MysqlSession::owns_metadata_lock(const std::string& kind,
@@ -245,13 +260,18 @@ Result<std::vector<Table>> MysqlSession::ask_position(const Patience& patience) 
 Result<Evidence> MysqlSession::evidence(const Patience& patience) {
   auto tables = ask_position(patience);
   if (!tables) return std::move(tables).error();
+  return evidence_of(*tables, patience);
+}
+
+Result<Evidence> MysqlSession::evidence_of(const std::vector<Table>& position,
+                                           const Patience& patience) {
   Evidence evidence;
   if (facts().binary_log) {
-    const Table& status = tables->front();
+    const Table& status = position.front();
     add(evidence.position, "binlog-file", status.first("File"));
     add(evidence.position, "binlog-position", status.first("Position"));
   }
-  const Table& answer = tables->back();
+  const Table& answer = position.back();
   evidence.session_id = number_of(answer.first(0));
   if (facts().binary_log) add(evidence.position, "gtid", without_line_breaks(answer.first(1)));
   add(evidence.position, "gtid-applied", without_line_breaks(answer.first(2)));

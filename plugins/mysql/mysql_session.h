@@ -24,6 +24,13 @@ struct Evidence {
   api::Position position;  // of the binary log, and how far sources are applied
 };
 
+// The evidence anew, and what the server says of the lock itself.
+struct Proof {
+  Evidence evidence;
+  // It says that this session does not have it: kHoldLost.
+  std::optional<base::Error> denial;
+};
+
 enum class BackupStage { kStart, kFlush, kBlockDdl, kBlockCommit };
 
 class MysqlSession : public ServerSession {
@@ -49,13 +56,13 @@ class MysqlSession : public ServerSession {
   // After whatever has failed: UNLOCK TABLES, and BACKUP STAGE END if a stage may be open.
   [[nodiscard]] base::Result<void> drop_locks(const Patience& patience);
 
-  // Does the server itself say that this session owns the global read lock? On MariaDB BACKUP STAGE
-  // START is refused with error 1223 in such a session and in no other. Before 10.4 success means
-  // nothing more than an answer. MariaDB only.
-  [[nodiscard]] base::Result<void> prove_read_lock(const Patience& patience);
-  // Is this session at BLOCK_COMMIT? The server refuses to enter the stage a second time with error
-  // 4147, and with 4146 where no stage is open; neither changes anything. MariaDB only.
-  [[nodiscard]] base::Result<void> prove_block_commit(const Patience& patience);
+  // evidence(), and in the same round trip: does the server itself say that this session owns the
+  // global read lock? On MariaDB BACKUP STAGE START is refused with error 1223 in such a session
+  // and in no other. Before 10.4 nobody can be asked. MariaDB only.
+  [[nodiscard]] base::Result<Proof> prove_read_lock(const Patience& patience);
+  // The same: is this session at BLOCK_COMMIT? The server refuses to enter the stage a second time
+  // with error 4147, and with 4146 where no stage is open; neither changes anything. MariaDB only.
+  [[nodiscard]] base::Result<Proof> prove_block_commit(const Patience& patience);
   // Does performance_schema.metadata_locks show that this session was granted a shared lock of this
   // kind ("GLOBAL", "BACKUP LOCK")? None where that can't be seen: another version, no privilege,
   // the instrument off. MySQL only.
@@ -83,14 +90,17 @@ class MysqlSession : public ServerSession {
   // How long the statements of this session may wait for a lock, by the server's own clock.
   [[nodiscard]] base::Result<void> limit_waits(const Patience& patience);
   [[nodiscard]] base::Result<void> lift_limits(const Patience& patience);
-  [[nodiscard]] base::Result<void> expect_refusal(const std::string& statement, unsigned number,
-                                                  const char* undo, const char* otherwise,
-                                                  const Patience& patience);
+  // evidence(), and a statement that the server refuses with this number if all is well.
+  [[nodiscard]] base::Result<Proof> prove_by_refusal(const char* statement, unsigned number,
+                                                     const char* undo, const char* otherwise,
+                                                     const Patience& patience);
   // MySQL's; MariaDB's is among position_statements().
   [[nodiscard]] base::Result<Table> binary_log_status(const Patience& patience);
   [[nodiscard]] std::vector<std::string> position_statements() const;
   // The binary log's position if there is a binary log; then session, GTIDs, applied GTIDs.
   [[nodiscard]] base::Result<std::vector<Table>> ask_position(const Patience& patience);
+  [[nodiscard]] base::Result<Evidence> evidence_of(const std::vector<Table>& position,
+                                                   const Patience& patience);
   [[nodiscard]] base::Result<void> add_sources(Evidence& evidence, const Patience& patience);
   [[nodiscard]] base::Result<std::uint64_t> redo_target(const Patience& patience);
 

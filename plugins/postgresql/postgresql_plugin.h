@@ -43,6 +43,7 @@ class PostgresqlPlugin final : public api::Plugin {
   [[nodiscard]] base::Result<std::unique_ptr<api::Hold>> hold(const api::Window& window,
                                                               base::Deadline deadline,
                                                               std::stop_token stop) override;
+  [[nodiscard]] bool stalls_writers() const override { return false; }
   void rollback(base::Deadline deadline) override;
   void interrupt() override;
 

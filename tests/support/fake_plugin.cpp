@@ -80,6 +80,11 @@ void FakeServer::close_session() {
   locked_ = false;
 }
 
+void FakeServer::stall_nobody() {
+  const std::lock_guard lock(mutex_);
+  stalls_ = false;
+}
+
 void FakeServer::report_at_release(api::ReleaseReport report) {
   const std::lock_guard lock(mutex_);
   report_at_release_ = std::move(report);
@@ -338,6 +343,11 @@ Result<std::unique_ptr<api::Hold>> FakePlugin::hold(const api::Window&, Deadline
     }
   }
   return std::unique_ptr<api::Hold>(std::make_unique<FakeHold>(server_));
+}
+
+bool FakePlugin::stalls_writers() const {
+  const std::lock_guard lock(server_->mutex_);
+  return server_->stalls_;
 }
 
 void FakePlugin::rollback(Deadline deadline) {

@@ -51,6 +51,8 @@ class FakeServer {
   void move_position();
   // Sends the session something that nobody asked for.
   void speak();
+  // Nobody waits for a hold of it.
+  void stall_nobody();
   // What a hold will have to say once it is released.
   void report_at_release(api::ReleaseReport report);
   void unstick();
@@ -82,6 +84,7 @@ class FakeServer {
   std::map<FakeCall, base::Millis> time_given_;
   bool busy_ = false;
   bool locked_ = false;
+  bool stalls_ = true;
   bool interrupted_ = false;
   bool cut_ = false;  // shut down on our side, and of no more use
   bool unstuck_ = false;
@@ -107,6 +110,7 @@ class FakePlugin final : public api::Plugin {
   [[nodiscard]] base::Result<std::unique_ptr<api::Hold>> hold(const api::Window& window,
                                                               base::Deadline deadline,
                                                               std::stop_token stop) override;
+  [[nodiscard]] bool stalls_writers() const override;
   void rollback(base::Deadline deadline) override;
   void interrupt() override;
 

@@ -58,6 +58,25 @@ TEST_F(CoordinatorFreeze, HoldsLowerOrdersFirst) {
   EXPECT_LT(calls_.position("fake:middle hold"), calls_.position("fake:late hold"));
 }
 
+TEST_F(CoordinatorFreeze, HoldsWhatStallsWritersLastWithinAnOrder) {
+  add("stalling");
+  add("quiet").stall_nobody();
+  add("later", true, 10).stall_nobody();
+  ASSERT_EQ(said(freeze()), "ok");
+  EXPECT_LT(calls_.position("fake:quiet hold"), calls_.position("fake:stalling hold"));
+  EXPECT_LT(calls_.position("fake:stalling hold"), calls_.position("fake:later hold"));
+}
+
+TEST_F(CoordinatorFreeze, StallsNobodyForAFreezeThatFails) {
+  add("stalling");
+  support::FakeServer& quiet = add("quiet");
+  quiet.stall_nobody();
+  quiet.script(FakeCall::kHold, FakeEnding::kFail);
+  EXPECT_FALSE(freeze());
+  EXPECT_EQ(calls_.count("fake:stalling hold"), 0U);
+  EXPECT_EQ(locked(), Names{});
+}
+
 TEST_F(CoordinatorFreeze, PreparesInParallel) {
   // Both hang: one after the other, the first would leave the second no time.
   add("a", false).script(FakeCall::kPrepare, FakeEnding::kHang);

@@ -42,8 +42,10 @@ class Run {
         stage_(CoordinatorStage::Times{freeze_timeout, thaw_timeout, grace}),
         hanging_(hanging) {
     for (const Schedule::Resource& resource : schedule.resources) {
-      stage_.add(resource.name, resource.required, resource.order);
-      model_.parts.push_back({"fake:" + resource.name, resource.required, resource.order});
+      auto& server = stage_.add(resource.name, resource.required, resource.order);
+      if (!resource.stalls) server.stall_nobody();
+      model_.parts.push_back(
+          {"fake:" + resource.name, resource.required, resource.order, resource.stalls});
     }
     // Nothing is probed again by itself meanwhile: what is due is due in an hour.
     stage_.clock_.advance(1h);

@@ -28,6 +28,25 @@ TEST_F(CoordinatorThaw, ReleasesEachResourceAfterItsOwnCheck) {
   EXPECT_EQ(calls_.count("fs thaw"), 0U);
 }
 
+TEST_F(CoordinatorThaw, ReleasesWhatStallsWritersBeforeItLooksAtTheRest) {
+  add("quiet").stall_nobody();
+  add("stalling");
+  ASSERT_EQ(said(freeze()), "ok");
+  EXPECT_EQ(said(thaw()), "ok");
+  EXPECT_EQ(locked(), Names{});
+  EXPECT_LT(calls_.position("fake:stalling release"), calls_.position("fake:quiet check"));
+}
+
+TEST_F(CoordinatorThaw, LetsTheRestGoAlthoughWhatStallsWritersHangs) {
+  add("quiet").stall_nobody();
+  add("stalling").script(support::FakeCall::kCheck, support::FakeEnding::kHang);
+  ASSERT_EQ(said(freeze()), "ok");
+  EXPECT_EQ(thaw().error().code(), ErrorCode::kHoldLost);
+  EXPECT_EQ(locked(), Names{});
+  EXPECT_EQ(last_record()["resources"][0]["verdict"]["code"], "ok");
+  EXPECT_EQ(last_record()["resources"][1]["verdict"]["code"], "hold-lost");
+}
+
 TEST_F(CoordinatorThaw, VerifiesEverythingFirstWhereAnOrderIsToBeKept) {
   add("a", true, 1);
   add("b", true, 2);

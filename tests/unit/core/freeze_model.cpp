@@ -60,14 +60,15 @@ FreezeModel::Codes FreezeModel::first_freeze(bool given_up) {
   if (refused) return {*refused};
   if (given_up || failing.contains("sync")) return {"hold-failed"};
 
-  std::map<std::int64_t, std::vector<Part*>> groups;
+  // Within an order, who stalls nobody comes first.
+  std::map<std::pair<std::int64_t, bool>, std::vector<Part*>> waves;
   for (Part& part : parts) {
-    if (!dropped.contains(part.name)) groups[part.order].push_back(&part);
+    if (!dropped.contains(part.name)) waves[{part.order, part.stalls}].push_back(&part);
   }
   bool seen_lost = false;
   Codes refusals;
-  for (auto& [order, group] : groups) {
-    for (Part* part : group) {
+  for (auto& [order, wave] : waves) {
+    for (Part* part : wave) {
       Codes codes;
       if (const auto code = refusal(*part, FakeCall::kHold)) codes.insert(*code);
       // What lost its session in prepare() has none to hold with; whether that is found out before

@@ -26,6 +26,7 @@ class FreezeModel {
     std::string name;
     bool required = true;
     std::int64_t order = 0;
+    bool stalls = true;
     std::map<support::FakeCall, support::FakeEnding> script = {};
     // Is the session looked at before the next freeze relies on it?
     bool needs_probe = false;

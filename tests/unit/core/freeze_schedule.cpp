@@ -110,7 +110,8 @@ Schedule make_schedule(std::mt19937_64& random, bool hanging) {
   const bool ordered = below(random, 3) == 0;
   for (std::size_t i = 1 + below(random, 3); i > 0; --i) {
     schedule.resources.push_back({"r" + std::to_string(i), below(random, 4) != 0,
-                                  ordered ? static_cast<std::int64_t>(below(random, 3)) : 0});
+                                  ordered ? static_cast<std::int64_t>(below(random, 3)) : 0,
+                                  below(random, 3) != 0});
   }
   constexpr std::array kCalls{FakeCall::kProbe,   FakeCall::kPrepare, FakeCall::kHold,
                               FakeCall::kCheck,   FakeCall::kExtend,  FakeCall::kRelease,
@@ -149,7 +150,7 @@ std::string text_of(const Schedule& schedule) {
   std::string text;
   for (const Schedule::Resource& resource : schedule.resources) {
     text += "resource " + resource.name + (resource.required ? "" : ", not required") + ", order " +
-            std::to_string(resource.order) + "\n";
+            std::to_string(resource.order) + (resource.stalls ? "" : ", stalls nobody") + "\n";
   }
   for (const Occurrence& event : schedule.events)
     text += text_of(event, schedule) + "\n";

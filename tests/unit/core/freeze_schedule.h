@@ -48,6 +48,7 @@ struct Schedule {
     std::string name;
     bool required = true;
     std::int64_t order = 0;
+    bool stalls = true;
   };
   std::vector<Resource> resources;
   std::vector<Occurrence> events;

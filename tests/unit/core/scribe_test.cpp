@@ -32,6 +32,19 @@ TEST(Scribe, SaysWhatCameOfTheWork) {
   EXPECT_TRUE(scribe.perform(nothing, soon()));
 }
 
+TEST(Scribe, LeavesItsMasterFreeBetweenTheHalves) {
+  Scribe scribe;
+  const auto latch = std::make_shared<std::latch>(1);
+  ASSERT_TRUE(scribe.begin([latch]() -> Result<void> {
+    latch->wait();
+    return base::Error(ErrorCode::kIo, "no space left");
+  }));
+  EXPECT_EQ(scribe.begin(nothing).error().code(), ErrorCode::kBusy);
+  latch->count_down();
+  EXPECT_EQ(scribe.finish(soon()).error().text(), "no space left");
+  EXPECT_TRUE(scribe.perform(nothing, soon()));
+}
+
 TEST(Scribe, ReportsWhatTheWorkThrows) {
   Scribe scribe;
   const auto failed =

@@ -92,6 +92,19 @@ TEST_F(ExecExecd, RunsAResourceFromProbeToThaw) {
             (Lines{"hold check", "hold prepare", "hold freeze", "hold check", "hold thaw"}));
 }
 
+TEST_F(ExecExecd, TellsWhenThereIsNothingToRun) {
+  resource("queue", "as-root = yes\ndirectory = " + path("programs") + "\n");
+  auto executor = client();
+  EXPECT_TRUE(executor->has_programs());
+  ASSERT_TRUE(executor->prepare(call()));
+  EXPECT_FALSE(executor->has_programs());
+  ASSERT_TRUE(executor->thaw(call()));
+  script("programs/1");
+  ASSERT_TRUE(executor->prepare(call()));
+  EXPECT_TRUE(executor->has_programs());
+  EXPECT_TRUE(executor->thaw(call()));
+}
+
 TEST_F(ExecExecd, RunsNothingThatDoesNotSayAsRoot) {
   resource("queue", "program = " + script("hold") + "\n");
   const auto probed = client()->probe(call());
