@@ -11,6 +11,7 @@ import time
 from xml.sax.saxutils import escape, quoteattr
 
 from lab import qga, vm
+from support import libvirt_xml
 from support.waiting import until
 
 LAB_PORT = "org.holdfast.lab.agent"
@@ -44,14 +45,6 @@ DOMAIN = """\
 </domain>
 """
 
-DISK = """\
-<disk type='file' device='disk'>
-  <driver name='qemu' type='{kind}' discard='unmap'/><source file={path}/>
-  <target dev='{target}' bus='virtio'/>{read_only}
-</disk>
-"""
-
-
 class LibvirtGuest(vm.Guest):
     """`daemon` is a LibvirtDaemon, which ends after it. The disks become vda, vdb and so on."""
 
@@ -72,8 +65,8 @@ class LibvirtGuest(vm.Guest):
         self.boot_seconds = time.monotonic() - begin
 
     def _definition(self, base, memory):
-        disks = "".join(DISK.format(kind=disk.format_name, path=quoteattr(disk.path), target=target,
-                                    read_only="<readonly/>" if disk.read_only else "")
+        disks = "".join(libvirt_xml.disk(disk.path, target, disk.format_name,
+                                         read_only=disk.read_only)
                         for target, disk in self.targets().items())
         return DOMAIN.format(
             kind="kvm" if self.accelerator == "kvm" else "qemu", name=self.name, memory=memory,

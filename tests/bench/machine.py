@@ -11,8 +11,7 @@ import time
 
 from lab import cache, testing
 from support.fake_qga import FakeQga
-from support.qemu_machine import MIB, PROGRAM, Monitor, halting_bios
-from support.waiting import until
+from support.qemu_machine import MIB, PROGRAM, halting_bios, monitor_of, qemu_io
 
 VM = "web1"
 # What one command of qemu-io writes at most.
@@ -49,16 +48,9 @@ class DiskMachine:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output,
                                             stderr=output, cwd=self.directory,
                                             start_new_session=True)
-        self.monitor = until(lambda: self._monitor_at(own), "QEMU listens", process=self.process)
+        self.monitor = monitor_of(self.process, own)
         self.agent = FakeQga(os.path.join(self.directory, "qga.sock"))
         return self
-
-    @staticmethod
-    def _monitor_at(path):
-        try:
-            return Monitor(path)
-        except OSError:
-            return None
 
     def __exit__(self, *_):
         if self.agent is not None:
@@ -75,16 +67,7 @@ class DiskMachine:
                 for bitmap in device["inserted"].get("dirty-bitmaps", [])]
 
     def qemu_io(self, disk, *commands):
-        through_monitor(self.monitor, f"/machine/peripheral/{disk}/virtio-backend", commands)
-
-
-def through_monitor(monitor, device, commands):
-    """Commands of qemu-io on a device's disk, flushed at the end."""
-    for command in (*commands, "flush"):
-        said = monitor.execute("human-monitor-command",
-                               **{"command-line": f'qemu-io -d {device} "{command}"'})
-        if said:
-            raise RuntimeError(f"{command} to '{device}': {said}")
+        qemu_io(self.monitor, disk, *commands)
 
 
 class Driver:

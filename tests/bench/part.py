@@ -1,7 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The end of a part of the benchmark: its figures in a file, and shown."""
+"""What the parts of the benchmark have in common: how often they measure, and their end, when the figures
+are written and shown."""
 
 from . import figures
+
+SHORT = 3  # with fewer rounds it is to be over soon
+
+
+def of_peers(rounds):
+    """How often the peers are measured: they take the most time, and are not what is to be told apart by a
+    few per cent."""
+    return rounds if rounds >= SHORT else 1
 
 
 def table(found):
@@ -20,6 +29,10 @@ def table(found):
                              "because"], rows)
 
 
+def show(found):
+    print("\n" + table(found), flush=True)
+
+
 def finish(directory, name, found):
     figures.write_part(directory, name, found)
-    print("\n" + table(found), flush=True)
+    show(found)

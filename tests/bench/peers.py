@@ -8,12 +8,12 @@ import time
 from xml.sax.saxutils import quoteattr
 
 from lab import testing
-from support import libvirt_daemon
+from support import libvirt_daemon, libvirt_xml
 from support.libvirt_daemon import LibvirtDaemon
-from support.qemu_machine import Monitor
+from support.qemu_machine import Monitor, qemu_io
 from support.waiting import until
 
-from .machine import flushed, seconds_of, through_monitor
+from .machine import flushed, seconds_of
 
 PACKAGES = ("virtnbdbackup", "python3-libvirt")
 
@@ -28,21 +28,9 @@ DOMAIN = """\
     <controller type='usb' model='none'/>
     <memballoon model='none'/>
   </devices>
-  <qemu:commandline>
-    <qemu:arg value='-qmp'/>
-    <qemu:arg value={monitor}/>
-  </qemu:commandline>
+  {monitor}
 </domain>
 """
-DISK = """\
-<disk type='file' device='disk'>
-  <driver name='qemu' type='qcow2' discard='unmap'{caching}/>
-  <source file={path}/>
-  <target dev='{target}' bus='virtio'/>
-</disk>
-"""
-
-
 def missing(packages=PACKAGES):
     """Why they cannot be had here; None once they are there."""
     setup = os.path.join(testing.SOURCE, "tests", "setup.sh")
@@ -84,17 +72,16 @@ class Domain:
     def __init__(self, host, name, directory, images, caching):
         self.host, self.name, self.directory = host, name, directory
         self.images = {f"vd{chr(ord('a') + number)}": path for number, path in enumerate(images)}
-        self._caching = f" cache='{caching}'" if caching else ""
+        self._caching = caching
         self._own = os.path.join(directory, "own.sock")
         self.domain = self.monitor = None
 
     def __enter__(self):
         import libvirt  # pylint: disable=import-outside-toplevel
-        disks = "".join(DISK.format(caching=self._caching, path=quoteattr(path), target=target)
+        disks = "".join(libvirt_xml.disk(path, target, caching=self._caching)
                         for target, path in self.images.items())
         self.domain = self.host.connection.defineXML(DOMAIN.format(
-            name=self.name, disks=disks,
-            monitor=quoteattr(f"unix:{self._own},server=on,wait=off")))
+            name=self.name, disks=disks, monitor=libvirt_xml.monitor(self._own)))
         self.domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
         self.monitor = Monitor(self._own)
         return self
@@ -109,9 +96,7 @@ class Domain:
             self.domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)
 
     def qemu_io(self, disk, *commands):
-        through_monitor(self.monitor,
-                        f"/machine/peripheral/virtio-disk{ord(disk[-1]) - ord('a')}/virtio-backend",
-                        commands)
+        qemu_io(self.monitor, f"virtio-disk{ord(disk[-1]) - ord('a')}", *commands)
 
     # -- libvirt itself
 

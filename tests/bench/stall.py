@@ -16,8 +16,9 @@ as fast as it can; a pause is the time between two of its commits, by the guest'
     libvirt      pauses once more, in a machine of libvirt's, beside the peers that need one
                  (libvirt_rig.py)
 
-With fewer than SHORT rounds all but the pauses are measured once, of the statements the ALTER alone, and
-that is shorter, and less is dirty: the figures say how much.
+The first window after the guest's start is not among the figures: what takes part in it is read from the
+disk then. With fewer than part.SHORT rounds the peers and all but the pauses are measured once, of the
+statements the ALTER alone, and that is shorter, and less is dirty: the figures say how much.
 """
 
 import os
@@ -27,12 +28,12 @@ import time
 
 from lab import claims as claims_module
 
-from . import contenders, dirty, figures, instances, libvirt_rig, stall_figures, statements
+from . import contenders, dirty, figures, instances, libvirt_rig, part, stall_figures, statements
 from .contenders import CHECKPOINT, FLOOR, HOLDFAST, SAMPLE
 from .stall_figures import CLEAN, LIBVIRT, MORE, ONE, VIRTNBDBACKUP
 from .stall_rig import StallRig
 
-SHORT = 3
+PAUSES = 3  # rounds at least of what is to be compared closely
 STATEMENT_S = (8, 20)
 DIRTY_MIB = (256, 1024)
 SECTIONS = ("pauses", "statements", "dirty", "instances")  # in the one guest
@@ -42,8 +43,8 @@ LIBVIRTS = "libvirt"
 class Stall:
     def __init__(self, rig, rounds):
         self._rig, self._rounds = rig, rounds
-        self._size = int(rounds >= SHORT)
-        self._fewer = rounds if self._size else 1
+        self._fewer = part.of_peers(rounds)
+        self._size = int(self._fewer == rounds)
         with rig.guest.agent() as agent:
             self._found, reasons = contenders.prepare(agent)
         for name, reason in reasons.items():
@@ -53,11 +54,13 @@ class Stall:
     def _those(self, *names):
         return {name: self._found[name] for name in names if name in self._found}
 
-    def _in_turn(self, ways, rounds):
-        """{name: [Window, a round each]}; `ways` are {name: call}."""
+    def _in_turn(self, ways, rounds, peers=()):
+        """{name: [Window, a round each]}; `ways` are {name: call}. Those of the peers in fewer rounds."""
         windows = {name: [] for name in ways}
         for number in range(rounds):
             for name, way in ways.items():
+                if name in peers and number >= self._fewer:
+                    continue
                 windows[name].append(way())
                 self._rig.claims.say(f"{number + 1}/{rounds}  {name:22} {windows[name][-1]}")
         return windows
@@ -69,8 +72,10 @@ class Stall:
         return way
 
     def pauses(self):
+        for name in (HOLDFAST, FLOOR):
+            self._rig.claims.say(f"not counted: {name:22} {self._window(name)()}")
         windows = self._in_turn({name: self._window(name, "--full") for name in self._found},
-                                self._rounds)
+                                max(self._rounds, PAUSES), (CHECKPOINT, SAMPLE))
         return stall_figures.pauses(windows, self._absent)
 
     def statements(self):
@@ -107,7 +112,6 @@ class Stall:
             for name, more in ((ONE, False), (MORE, True))}, self._fewer)
         return stall_figures.instances(windows, instances.COUNT, self._absent)
 
-
     def libvirt(self):
         rig, sample = self._rig, self._found.get(SAMPLE)
         ways = {name: self._window(name, "--full") for name in (HOLDFAST, FLOOR)}
@@ -124,7 +128,7 @@ class Stall:
         return stall_figures.libvirt(windows, stall_figures.Absent(reasons))
 
 
-class Part:
+class Sections:
     """What was measured so far: it is written at once, and stands whatever comes after it."""
 
     def __init__(self, directory, claims):
@@ -154,14 +158,14 @@ class Part:
 
 
 def measure(directory, rounds, wanted, claims):
-    part, lab = Part(directory, claims), os.path.join(directory, "lab")
+    done, lab = Sections(directory, claims), os.path.join(directory, "lab")
     sections = [section for section in SECTIONS if section in wanted]
     if sections:
         with StallRig(lab, claims) as rig:
             rig.start(more="instances" in sections)
             stall = Stall(rig, rounds)
             for section in sections:
-                part.take(section, getattr(stall, section))
+                done.take(section, getattr(stall, section))
 
     def libvirt():
         with libvirt_rig.LibvirtRig(lab, claims) as rig:
@@ -171,29 +175,19 @@ def measure(directory, rounds, wanted, claims):
     if LIBVIRTS in wanted:
         reason = libvirt_rig.missing()
         if reason:
-            part.lack(LIBVIRTS, reason)
+            done.lack(LIBVIRTS, reason)
         else:
-            part.take(LIBVIRTS, libvirt)
-    return part
+            done.take(LIBVIRTS, libvirt)
+    return done
 
 
 def main():
     directory, rounds = os.path.abspath(sys.argv[1]), int(sys.argv[2])
     wanted = sys.argv[3:] or [*SECTIONS, LIBVIRTS]
-    part = measure(directory, rounds, wanted, claims_module.Claims())
-    print("\n" + table(part.figures), flush=True)
-    if part.failed:
-        sys.exit(f"not measured: {', '.join(part.failed)}")
-
-
-def table(part):
-    return figures.markdown(
-        ["figure", "ours, ms", "floor, ms", "ratio", "peers, ms", "aim"],
-        [[one.name, one.ours.shown(), f"{one.floor[0]}: {one.floor[1].shown()}",
-          f"{one.ratio():.2f}",
-          "; ".join([*(f"{name}: {peer.shown()}" for name, peer in one.peers.items()),
-                     *(f"{name}: not measured, {why}" for name, why in one.absent.items())]) or "-",
-          one.aim] for one in part])
+    done = measure(directory, rounds, wanted, claims_module.Claims())
+    part.show(done.figures)
+    if done.failed:
+        sys.exit(f"not measured: {', '.join(done.failed)}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ import xml.etree.ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 from lab import kernel, testing
-from support.qemu_machine import MIB, Machine, Monitor
+from support import libvirt_xml
+from support.qemu_machine import MIB, Machine, Monitor, qemu_io
 from support.waiting import until
 
 DOMAIN = """\
@@ -45,21 +46,9 @@ DOMAIN = """\
     </channel>
     {more}
   </devices>
-  <qemu:commandline>
-    <qemu:arg value='-qmp'/>
-    <qemu:arg value={monitor}/>
-  </qemu:commandline>
+  {monitor}
 </domain>
 """
-
-DISK = """\
-<disk type='file' device='disk'>
-  <driver name='qemu' type='{kind}' discard='unmap'/>
-  <source file={path}/>
-  <target dev='{target}' bus='virtio'/>
-</disk>
-"""
-
 
 class LibvirtMachine(Machine):
     """Two disks: 'vda' raw; 'vdb' qcow2 on a backing file."""
@@ -86,14 +75,13 @@ class LibvirtMachine(Machine):
         files["init"] = testing.built("tests/tools/relay")
         files |= {"modules/" + os.path.basename(path): path for path in parts.modules}
         kernel.initramfs(self.initrd, files)
-        disks = "".join(DISK.format(kind=kind, path=quoteattr(path), target=target)
+        disks = "".join(libvirt_xml.disk(path, target, kind)
                         for target, (path, kind) in self.images.items())
         return DOMAIN.format(
             name=self.name, kernel=escape(self.kernel), initrd=escape(self.initrd), disks=disks,
             console=quoteattr(os.path.join(self.directory, "console")),
             agent=quoteattr(self.agent_path), more=self.more, firmware=self.firmware,
-            features=self.features,
-            monitor=quoteattr(f"unix:{self.own},server=on,wait=off"))
+            features=self.features, monitor=libvirt_xml.monitor(self.own))
 
     def define(self):
         path = os.path.join(self.directory, "domain.xml")
@@ -164,14 +152,7 @@ class LibvirtMachine(Machine):
         self.command(disk, f"write -P {pattern} {offset} {length}")
 
     def command(self, disk, *commands):
-        alias = f"virtio-disk{ord(disk[-1]) - ord('a')}"
-        for command in (*commands, "flush"):
-            said = self.monitor.execute(
-                "human-monitor-command",
-                **{"command-line":
-                   f'qemu-io -d /machine/peripheral/{alias}/virtio-backend "{command}"'})
-            if said:
-                raise RuntimeError(f"{command} to '{disk}': {said}")
+        qemu_io(self.monitor, f"virtio-disk{ord(disk[-1]) - ord('a')}", *commands)
 
     def leftovers(self):
         found = [name for name in os.listdir(self.directory) if ".holdfast-" in name]

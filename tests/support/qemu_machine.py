@@ -70,6 +70,25 @@ class Monitor:
         self.socket.close()
 
 
+def monitor_of(process, path):
+    """The monitor that a QEMU which was just started is going to listen at."""
+    def connected():
+        try:
+            return Monitor(path)
+        except OSError:
+            return None
+    return until(connected, "QEMU listens", process=process)
+
+
+def qemu_io(monitor, device, *commands):
+    """Commands of qemu-io on a device's disk, flushed at the end."""
+    for command in (*commands, "flush"):
+        said = monitor.execute("human-monitor-command", **{
+            "command-line": f'qemu-io -d /machine/peripheral/{device}/virtio-backend "{command}"'})
+        if said:
+            raise RuntimeError(f"{command} to '{device}': {said}")
+
+
 class Machine:
     """Two disks: 'data' raw (or DATA), given with -drive; 'sys' qcow2 on a backing file, with -blockdev.
 
@@ -120,7 +139,7 @@ class Machine:
              "-qmp", f"unix:{own},server=on,wait=off"] + self.extra,
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd=self.directory,
             user=self.user, group=self.user, extra_groups=None if self.user is None else [])
-        self.monitor = until(lambda: self._monitor_at(own), "QEMU listens", process=self.process)
+        self.monitor = monitor_of(self.process, own)
         self._qtest = Qtest(qtest)
         self._disks = {}
         for device in self.monitor.execute("query-pci")[0]["devices"]:
@@ -130,13 +149,6 @@ class Machine:
                         self._qtest, device["slot"] << 3 | device["function"],
                         MIB + MEMORY * len(self._disks))
         return self
-
-    @staticmethod
-    def _monitor_at(path):
-        try:
-            return Monitor(path)
-        except OSError:
-            return None
 
     def stop(self):
         if self.monitor is not None:
