@@ -243,6 +243,13 @@ Event Coordinator::prepare(const std::stop_token& given_up) {
   }
   note_survivors();
   const PhaseTimer phase(window_->record(), world_.clock, "sync");
+  // A drill's record is a file of its own.
+  if (auto room =
+          drill ? Result<void>() : world_.journal.make_room(Deadline(budget_end_ - reserve_));
+      !room) {
+    return fail(Error(ErrorCode::kFreezeTimeout, "unable to make room for the freeze record")
+                    .caused_by(std::move(room).error()));
+  }
   if (settings_.without_filesystems) return Event::kDone;
   const Deadline deadline(budget_end_ - reserve_);
   if (auto synced = world_.filesystems.sync(deadline); !synced) {
@@ -417,6 +424,7 @@ void Coordinator::settle() {
         world_.log.warn("{}, continuing", disarmed.error().one_line());
       }
     }
+    world_.journal.give_room_back();
     for (const Json& record : std::exchange(unsettled_, {})) {
       if (auto written = world_.journal.write_done(record); !written) {
         world_.log.warn("{}, continuing", written.error().one_line());

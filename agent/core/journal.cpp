@@ -25,6 +25,8 @@ using base::Json;
 using base::Result;
 
 constexpr std::size_t kRecordLimit = std::size_t{1} << 20U;
+// Some twenty resources. A longer record is written as any file is.
+constexpr std::size_t kHeldRoom = std::size_t{16} << 10U;
 // For what is written when nobody's writes wait any more.
 constexpr std::chrono::seconds kSettleLimit{2};
 constexpr mode_t kFileMode = 0644;
@@ -98,6 +100,7 @@ Result<void> Journal::open() {
     const std::string_view number = base::trimmed(*text);
     (void)std::from_chars(number.data(), number.data() + number.size(), sequence_);
   }
+  base::discard_unfinished(held_path());
   complete_lost();
   const std::string marker = run_directory_ + "/window.json";
   if (::access(marker.c_str(), F_OK) != 0) return {};
@@ -152,12 +155,39 @@ Result<void> Journal::finish_on_disk(const std::string& path, Result<void> begun
   return base::wrap(std::move(written).error(), "unable to write '" + path + "'");
 }
 
+std::string Journal::held_path() const {
+  return state_directory_ + "/freeze.json";
+}
+
+Result<void> Journal::make_room(Deadline deadline) {
+  room_ = std::make_shared<ReservedFile>();
+  auto begun = scribe_->begin(
+      [room = room_, path = held_path()] { return room->make(path, kHeldRoom, kFileMode); });
+  auto made = finish_on_disk(held_path(), std::move(begun), deadline);
+  if (made || made.error().code() == ErrorCode::kTimedOut) return made;
+  return {};
+}
+
+void Journal::give_room_back() {
+  if (!room_) return;
+  (void)scribe_->perform(
+      [room = std::exchange(room_, nullptr)] {
+        room->discard();
+        return Result<void>();
+      },
+      Deadline::in(kSettleLimit));
+}
+
 Result<void> Journal::write_held(const Json& record, Deadline deadline) {
   const std::string text = base::to_line(record) + "\n";
-  const std::string path = state_directory_ + "/freeze.json";
+  const std::string path = held_path();
   // One file on disk, not two: everybody's writes wait for it, and again for the freeze to flush
   // it. And for as long as it takes the other one is written.
-  auto begun = begin_on_disk(path, text);
+  auto begun = scribe_->begin([path, text, room = std::exchange(room_, nullptr)] {
+    if (room && room->fill(text)) return Result<void>();
+    if (room) room->discard();
+    return base::write_file(path, text, kFileMode, Durable::kNo);
+  });
   auto shown = write_in_memory("/last.json", text);
   auto written = finish_on_disk(path, std::move(begun), deadline);
   if (!written) return written;
@@ -181,9 +211,9 @@ Result<void> Journal::write_last(const Json& record) {
 
 Result<void> Journal::write_done(const Json& record) {
   return scribe_->perform(
-      [text = base::to_line(record) + "\n", directory = state_directory_,
+      [text = base::to_line(record) + "\n", directory = state_directory_, held = held_path(),
        path = record_path(record), kept = records_kept_]() -> Result<void> {
-        for (const std::string& file : {path, directory + "/freeze.json"}) {
+        for (const std::string& file : {path, held}) {
           auto written = base::write_file(file, text, kFileMode, Durable::kNo);
           if (!written) return written;
         }

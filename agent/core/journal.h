@@ -29,6 +29,7 @@
 #include "base/json_codec.h"
 #include "base/result.h"
 #include "core/record.h"
+#include "core/reserved_file.h"
 #include "core/scribe.h"
 
 namespace holdfast::core {
@@ -46,6 +47,12 @@ class Journal {
   // The number of the next window; counts up with every call.
   [[nodiscard]] std::uint64_t next_sequence();
 
+  // Before the lock, and before the filesystems are flushed: makes room on the disk for what
+  // write_held() writes, so that nothing has to be allocated while others wait. kTimedOut if the
+  // disk takes no writes; that there is no room for it is no error, write_held() can do without.
+  [[nodiscard]] base::Result<void> make_room(base::Deadline deadline);
+  // No write_held() came of it.
+  void give_room_back();
   // Under the lock: one file on the disk and two in /run, the marker last. Only writes and renames,
   // no flush. kTimedOut if the disk does not take it.
   [[nodiscard]] base::Result<void> write_held(const base::Json& record, base::Deadline deadline);
@@ -72,6 +79,7 @@ class Journal {
   // Completes the record of a window whose loss the hook has told.
   void complete_lost();
   [[nodiscard]] std::string record_path(const base::Json& record) const;
+  [[nodiscard]] std::string held_path() const;
 
   // On the disk, by the scribe, in two halves; between them something else may be done.
   [[nodiscard]] base::Result<void> begin_on_disk(const std::string& path, std::string text);
@@ -86,6 +94,8 @@ class Journal {
   std::string boot_;
   std::uint64_t sequence_ = 0;
   std::optional<base::Json> left_open_;
+  // For the scribe to work on.
+  std::shared_ptr<ReservedFile> room_;
   std::unique_ptr<Scribe> scribe_ = std::make_unique<Scribe>();
 };
 

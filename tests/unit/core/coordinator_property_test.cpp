@@ -134,6 +134,8 @@ class Run {
       case Happening::kThawSeen:
         model_.thaw_seen();
         stage_.coordinator().thaw_seen();
+        // Its verdict waits for its thaw, and a freeze that fails before does not take it back.
+        if (held_) held_ = promised_ = false;
         break;
       case Happening::kTimePasses:
         stage_.clock_.advance(CoordinatorStage::kMaxHold);

@@ -42,6 +42,14 @@ class JournalTest : public ::testing::Test {
     return std::filesystem::exists(path);
   }
 
+  // Beside the directory of the records.
+  [[nodiscard]] std::size_t files_in_state() const {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(state("")))
+      count += entry.is_regular_file() ? 1U : 0U;
+    return count;
+  }
+
   support::TemporaryDirectory directory_;
 };
 
@@ -57,6 +65,50 @@ TEST_F(JournalTest, WritesTheHeldRecordEverywhereForEverybodyToRead) {
   struct stat status {};
   ASSERT_EQ(::stat(directory_.file("state/records").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777U, 0755U);
+}
+
+TEST_F(JournalTest, PutsTheHeldRecordIntoTheRoomMadeForIt) {
+  Journal journal = this->journal();
+  ASSERT_TRUE(journal.make_room(soon()));
+  ASSERT_EQ(files_in_state(), 1U);
+  struct stat before {};
+  for (const auto& entry : std::filesystem::directory_iterator(state(""))) {
+    if (!entry.is_regular_file()) continue;
+    ASSERT_EQ(::stat(entry.path().c_str(), &before), 0);
+  }
+  ASSERT_TRUE(journal.write_held(record(journal, "w1"), soon()));
+  struct stat after {};
+  ASSERT_EQ(::stat(state("freeze.json").c_str(), &after), 0);
+  EXPECT_EQ(after.st_ino, before.st_ino);
+  EXPECT_EQ(after.st_mode & 0777U, 0644U);
+  EXPECT_EQ(read(state("freeze.json"))["window"], "w1");
+  EXPECT_EQ(files_in_state(), 1U);
+}
+
+TEST_F(JournalTest, WritesARecordThatTheRoomIsTooSmallFor) {
+  Journal journal = this->journal();
+  ASSERT_TRUE(journal.make_room(soon()));
+  base::Json large = record(journal, "w1");
+  large["files"] = std::string(50'000, 'x');
+  ASSERT_TRUE(journal.write_held(large, soon()));
+  EXPECT_EQ(read(state("freeze.json")), large);
+  EXPECT_EQ(files_in_state(), 1U);
+}
+
+TEST_F(JournalTest, LeavesNoRoomBehind) {
+  {
+    Journal journal = this->journal();
+    ASSERT_TRUE(journal.make_room(soon()));
+    journal.give_room_back();
+    EXPECT_EQ(files_in_state(), 0U);
+    ASSERT_TRUE(journal.write_held(record(journal, "w1"), soon()));
+    ASSERT_TRUE(journal.make_room(soon()));
+    EXPECT_EQ(files_in_state(), 2U);
+  }
+  // As after a kill: the next one finds it.
+  Journal next = journal();
+  EXPECT_EQ(files_in_state(), 1U);
+  EXPECT_EQ(read(state("freeze.json"))["window"], "w1");
 }
 
 TEST_F(JournalTest, TakesTheMarkerAwayWithTheVerdict) {
