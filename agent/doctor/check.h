@@ -52,6 +52,7 @@ class Check {
 [[nodiscard]] std::unique_ptr<Check> make_guest_agent_check();
 [[nodiscard]] std::unique_ptr<Check> make_commands_check();
 [[nodiscard]] std::unique_ptr<Check> make_hook_check();
+[[nodiscard]] std::unique_ptr<Check> make_early_release_check();
 [[nodiscard]] std::unique_ptr<Check> make_service_check();
 [[nodiscard]] std::unique_ptr<Check> make_databases_check();
 [[nodiscard]] std::unique_ptr<Check> make_filesystems_check();

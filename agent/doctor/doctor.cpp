@@ -47,6 +47,7 @@ std::vector<std::unique_ptr<Check>> all_checks() {
   checks.push_back(make_guest_agent_check());
   checks.push_back(make_commands_check());
   checks.push_back(make_hook_check());
+  checks.push_back(make_early_release_check());
   checks.push_back(make_service_check());
   checks.push_back(make_databases_check());
   checks.push_back(make_filesystems_check());

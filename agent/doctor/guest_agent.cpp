@@ -100,6 +100,9 @@ void apply(GuestAgent& agent, const Given& given, const std::string& origin) {
     agent.method = given.value;
   } else if (given.name == "path") {
     agent.port = given.value;
+  } else if (given.name == "statedir") {
+    agent.state_directory = given.value;
+    agent.state_directory_origin = origin;
   }
 }
 

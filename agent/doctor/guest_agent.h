@@ -17,6 +17,8 @@ namespace holdfast::doctor {
 
 inline constexpr const char* kDefaultHook = "/etc/qemu/fsfreeze-hook";
 inline constexpr const char* kOurHook = "/usr/lib/holdfast/fsfreeze-hook";
+// As it is built everywhere but on Windows; see qemu-ga --help.
+inline constexpr const char* kDefaultStateDirectory = "/var/run";
 
 struct GuestAgent {
   std::optional<Process> process;
@@ -29,6 +31,9 @@ struct GuestAgent {
   std::vector<std::string> allowed;  // empty: all
   std::string method = "virtio-serial";
   std::string port = "/dev/virtio-ports/org.qemu.guest_agent.0";
+  // Where it keeps qga.state.isfrozen, and who says so.
+  std::string state_directory = kDefaultStateDirectory;
+  std::string state_directory_origin = "its default";
 };
 
 [[nodiscard]] GuestAgent guest_agent_of(const World& world);

@@ -41,7 +41,10 @@ std::vector<std::string> arguments_in(std::string_view text) {
 
 }  // namespace
 
-World::World(std::string root) : root_(std::move(root)) {}
+World::World(std::string root) : root_(std::move(root)) {
+  struct stat status {};
+  if (!root_.empty() && ::stat(root_.c_str(), &status) == 0) superuser_ = status.st_uid;
+}
 
 std::optional<std::string> World::read(const std::string& path) const {
   auto text = base::read_file(real(path), kFileLimit);
@@ -52,7 +55,7 @@ std::optional<std::string> World::read(const std::string& path) const {
 std::optional<FileStatus> World::status(const std::string& path) const {
   struct stat status {};
   if (::lstat(real(path).c_str(), &status) != 0) return std::nullopt;
-  return FileStatus{status.st_mode, status.st_uid};
+  return FileStatus{status.st_mode, status.st_uid == superuser_ ? 0 : status.st_uid};
 }
 
 std::optional<std::string> World::link(const std::string& path) const {
@@ -60,6 +63,34 @@ std::optional<std::string> World::link(const std::string& path) const {
   auto target = std::filesystem::read_symlink(real(path), problem);
   if (problem) return std::nullopt;
   return target.string();
+}
+
+std::string World::without_links(const std::string& path) const {
+  std::filesystem::path rest = std::filesystem::path(path).lexically_normal();
+  // As many as the kernel follows (path_resolution(7)).
+  for (int links = 0; links < 40; ++links) {
+    std::filesystem::path done;
+    bool followed = false;
+    for (auto part = rest.begin(); part != rest.end(); ++part) {
+      const auto target = link((done / *part).string());
+      if (!target) {
+        done /= *part;
+        continue;
+      }
+      // An absolute target takes the place of all before it.
+      done /= *target;
+      while (++part != rest.end())
+        done /= *part;
+      followed = true;
+      break;
+    }
+    rest = done.lexically_normal();
+    if (!followed) break;
+  }
+  std::string found = rest.string();
+  while (found.size() > 1 && found.back() == '/')
+    found.pop_back();
+  return found;
 }
 
 std::vector<std::string> World::list(const std::string& directory) const {

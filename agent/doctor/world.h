@@ -21,6 +21,7 @@ namespace holdfast::doctor {
 
 struct FileStatus {
   mode_t mode = 0;
+  // 0 below a root of its own, too, for who owns that.
   uid_t owner = 0;
 };
 
@@ -44,6 +45,8 @@ class World {
   [[nodiscard]] bool exists(const std::string& path) const { return status(path).has_value(); }
   // Where a symbolic link leads; nothing if it is none.
   [[nodiscard]] std::optional<std::string> link(const std::string& path) const;
+  // The same place by a path without symbolic links or '..', as far as it is there.
+  [[nodiscard]] std::string without_links(const std::string& path) const;
   // Names in a directory, sorted; none if it cannot be read.
   [[nodiscard]] std::vector<std::string> list(const std::string& directory) const;
   // The path as this process has to open it.
@@ -54,6 +57,7 @@ class World {
 
  private:
   std::string root_;
+  uid_t superuser_ = 0;
 };
 
 }  // namespace holdfast::doctor

@@ -150,7 +150,7 @@ TEST_F(Doctor, FindsTimesThatDoNotFitTogether) {
   write("/etc/holdfast/agent.conf", "thaw-timeout = 30s\n");
   EXPECT_EQ(complaints(), (Complaints{"warning thaw-timeout", "warning stop-timeout"}));
   write("/etc/holdfast/agent.conf", "freeze-timeout = soon\n");
-  EXPECT_EQ(complaints(), (Complaints{"problem configuration"}));
+  EXPECT_EQ(complaints(), (Complaints{"unknown agent-state", "problem configuration"}));
 }
 
 TEST_F(Doctor, FindsWhatConfinesTheGuestAgent) {

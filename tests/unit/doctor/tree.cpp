@@ -43,6 +43,8 @@ DoctorTest::DoctorTest() {
   process(401, "holdfast-fsd", {"/usr/lib/holdfast/holdfast-fsd"}, "0000000000200000");
   process(402, "holdfast-execd", {"/usr/lib/holdfast/holdfast-execd"});
   mounts("");
+  directory("/run");
+  link("/var/run", "/run");
   status_ = base::Json{{"holdfast", "0.1.0"},
                        {"state", "idle"},
                        {"resources", base::Json::array({{{"name", "mysql:mysql"},
@@ -64,6 +66,11 @@ void DoctorTest::link(const std::string& path, const std::string& target) {
   const std::filesystem::path real = root_ + path;
   std::filesystem::create_directories(real.parent_path());
   std::filesystem::create_symlink(target, real);
+}
+
+void DoctorTest::directory(const std::string& path, mode_t mode) {
+  std::filesystem::create_directories(root_ + path);
+  ASSERT_EQ(::chmod((root_ + path).c_str(), mode), 0);
 }
 
 void DoctorTest::remove(const std::string& path) {

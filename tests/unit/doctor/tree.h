@@ -20,6 +20,7 @@ class DoctorTest : public ::testing::Test {
 
   void write(const std::string& path, const std::string& text, mode_t mode = 0644);
   void link(const std::string& path, const std::string& target);
+  void directory(const std::string& path, mode_t mode = 0755);
   void remove(const std::string& path);
   void process(int pid, const std::string& name, const std::vector<std::string>& arguments,
                const std::string& capabilities = "0000000000000000");
