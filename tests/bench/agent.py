@@ -12,10 +12,15 @@ what the rest of its life needs.
     CPU               time on a processor, in thousandths of one
     shim              exec to the request having been received, and to its end with an answer that
                       comes at once; beside an empty program that is linked in the same way, in turn
+
+Beside the resident memory stands that of a program that does nothing but load the same client libraries,
+with all symbols bound as the service has them, and of one that has a session of each open as well: what
+no service could do without.
 """
 
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -26,11 +31,12 @@ from lab import agent_rig, loopfs, servers, testing
 from lab import claims as claims_module
 
 from . import figures
-from .idle import Cost, explained, mapped_mib, memory_mib
+from .idle import Cost, explained, is_asleep, mapped_mib, memory_mib
 
 IDLE_S = 30
 STARTS = 200
 MOST_MIB, MOST_WAKEUPS, MOST_RATIO = 12, 0.2, 1.5
+FLOOR = "an empty program that loads the same client libraries"
 # Of each figure: title, unit, digits; the service's aim, in words and as a number.
 TITLES = {"resident": ("resident memory", "MiB", 1, f"at most {MOST_MIB} MiB", MOST_MIB),
           "private": ("memory that nobody shares", "MiB", 1, "", None),
@@ -72,14 +78,34 @@ class Service:
             database.close()
         self.filesystem.close()
 
+    def floors(self):
+        """{what a process has in it: MiB resident}, of processes that only wait."""
+        sockets = [self.databases[0].socket, self.databases[1].socket_directory]
+        sessions = testing.built("tests/tools/sessions")
+        return {"nothing": resident_mib([testing.built("tests/tools/empty"), "wait"], await_line=False),
+                "libraries": resident_mib([sessions]), "sessions": resident_mib([sessions, *sockets])}
+
     def processes(self):
         return {"holdfastd": self.rig.daemon.pid, "holdfast-fsd": self.rig.fsd.pid,
                 "holdfast-execd": self.rig.execd.pid}
 
 
+def resident_mib(command, await_line=True):
+    """Of a program once it has said that it waits."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=agent_rig.die_with_parent,
+                          env=dict(os.environ, LD_BIND_NOW="1")) as process:
+        try:
+            if await_line and process.stdout.readline() != b"ready\n":
+                raise RuntimeError(f"{command}: ended with {process.wait(10)}")
+            agent_rig.await_true(lambda: is_asleep(process.pid), f"{command} waits")
+            return memory_mib(process.pid)["resident"]
+        finally:
+            process.send_signal(signal.SIGKILL)
+
+
 def measure_idle(rounds, claims):
-    """{(process, figure): [a value each round]}, and where the service's memory is."""
-    found, where = {}, ""
+    """{(process, figure): [a value each round]}, {floor: [likewise]}, and where the service's memory is."""
+    found, floors, where = {}, {}, ""
     for number in range(rounds):
         with Service() as service:
             processes = service.processes()
@@ -89,6 +115,8 @@ def measure_idle(rounds, claims):
             time.sleep(2)
             costs = {name: Cost(pid) for name, pid in processes.items()}
             time.sleep(IDLE_S)
+            for name, value in service.floors().items():
+                floors.setdefault(name, []).append(value)
             where = explained(mapped_mib(processes["holdfastd"]))
             for name, pid in processes.items():
                 values = {**memory_mib(pid), "wakeups": costs[name].wakeups_per_second(),
@@ -97,7 +125,7 @@ def measure_idle(rounds, claims):
                     found.setdefault((name, figure), []).append(value)
                 claims.say(f"{number + 1}/{rounds}  {name:14} " + ", ".join(
                     f"{figure} {value:.2f}" for figure, value in values.items()))
-    return found, where
+    return found, {name: figures.Series(values) for name, values in floors.items()}, where
 
 
 def measure_starts(rounds):
@@ -116,8 +144,10 @@ def measure_starts(rounds):
     return [figures.Series(column) for column in zip(*found)]
 
 
-def idle_figures(idle, where):
-    found = []
+def idle_figures(idle, floors, where):
+    found = [figures.Figure(f"{name}, resident memory", "MiB", floors[kind], digits=1)
+             for kind, name in (("nothing", "an empty process"),
+                                ("sessions", "an empty program with one session of each library"))]
     for (name, figure), values in idle.items():
         ours = figures.Series(values)
         if name != "holdfastd":
@@ -125,10 +155,22 @@ def idle_figures(idle, where):
                                         digits=TITLES[figure][2]))
             continue
         title, unit, digits, aim, most = TITLES[figure]
-        missed = figure == "resident" and ours.median() > most
+        if figure == "resident":
+            missed = ours.median() > most
+            found.append(figures.Figure(
+                f"{name} with both plugins, {title}", unit, ours, (FLOOR, floors["libraries"]), aim=aim,
+                limit=most, digits=digits, reason=rest(ours, floors, where) if missed else ""))
+            continue
         found.append(figures.Figure(f"{name} with both plugins, {title}", unit, ours, aim=aim, most=most,
-                                    digits=digits, reason=where if missed else ""))
+                                    digits=digits))
     return found
+
+
+def rest(ours, floors, where):
+    """Of what the memory is, in words."""
+    sessions = floors["sessions"].median()
+    return (f"a program that does nothing but hold a session of each library has {sessions:.1f} MiB, "
+            f"which leaves {ours.median() - sessions:.1f} MiB; {where}")
 
 
 def start_figures(asked, ended, empty):

@@ -12,6 +12,12 @@ def _field(path, name):
         return int(re.search(rf"^{name}:\s+(\d+)", file.read(), re.MULTILINE).group(1))
 
 
+def is_asleep(pid):
+    """Does it wait for something?"""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return file.read().rpartition(") ")[2].startswith("S")
+
+
 class Cost:
     """Of one process since it was looked at first."""
 
