@@ -33,6 +33,14 @@ endif()
 add_compile_definitions($<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2>)
 add_link_options(-Wl,-z,relro -Wl,-z,now)
 
+# For what stays in a guest's memory all the time: this directory and those below are compiled for few
+# pages, since they wait for databases and hurry for nobody; and what nobody calls is left out when
+# they are linked with HOLDFAST_LEAN_LINK, libraries as well.
+macro(holdfast_small_code)
+  add_compile_options($<$<NOT:$<CONFIG:Debug>>:-Os> -ffunction-sections -fdata-sections)
+endmacro()
+set(HOLDFAST_LEAN_LINK -Wl,--gc-sections -Wl,--as-needed)
+
 set(HOLDFAST_SANITIZE "" CACHE STRING "sanitizers to build with, for example address,undefined")
 if(HOLDFAST_SANITIZE)
   # Line tables are all that a report needs, and a little optimisation builds no slower than none.
