@@ -39,7 +39,6 @@ add_link_options(-Wl,-z,relro -Wl,-z,now)
 macro(holdfast_small_code)
   add_compile_options($<$<NOT:$<CONFIG:Debug>>:-Os> -ffunction-sections -fdata-sections)
 endmacro()
-set(HOLDFAST_LEAN_LINK -Wl,--gc-sections -Wl,--as-needed)
 
 set(HOLDFAST_SANITIZE "" CACHE STRING "sanitizers to build with, for example address,undefined")
 if(HOLDFAST_SANITIZE)
@@ -60,4 +59,9 @@ option(HOLDFAST_COVERAGE "instrument for coverage" OFF)
 if(HOLDFAST_COVERAGE)
   add_compile_options(--coverage -O0)
   add_link_options(--coverage)
+endif()
+
+# Instruments keep what they need in sections that nobody seems to use.
+if(NOT HOLDFAST_SANITIZE AND NOT HOLDFAST_COVERAGE)
+  set(HOLDFAST_LEAN_LINK -Wl,--gc-sections -Wl,--as-needed)
 endif()

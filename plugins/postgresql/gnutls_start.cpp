@@ -10,12 +10,7 @@
 // one. The dynamic linker looks into the module that is loaded before it looks into what that
 // brings along. Where libpq comes without GnuTLS, nobody asks.
 
-extern "C" {
-// NOLINTNEXTLINE(bugprone-reserved-identifier): the name is GnuTLS's
-[[gnu::visibility("default")]] int _gnutls_global_init_skip();
-}
-
-// NOLINTNEXTLINE(bugprone-reserved-identifier): the name is GnuTLS's
-int _gnutls_global_init_skip() {
+// NOLINTNEXTLINE(readability-identifier-naming): the name is GnuTLS's
+extern "C" [[gnu::visibility("default")]] int _gnutls_global_init_skip() {
   return 1;
 }
