@@ -28,6 +28,8 @@ class PartialFile {
   PartialFile& operator=(PartialFile&&) = delete;
   ~PartialFile();
 
+  // Where it will stand.
+  [[nodiscard]] const std::string& target() const { return target_; }
   // Where it stands now, for who fills it by its name.
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] base::Result<void> write(std::string_view content);

@@ -113,7 +113,8 @@ def figures_of(found, others, absent, shown):
             reasons.insert(0, f"the copy takes {series['copy'].shown(2)} s, of which the checksum, at "
                               f"full speed, {series['sum'].shown(2)} s")
         if "verify" in series:
-            reasons.insert(0, f"verification, which comes first, takes {series['verify'].shown(2)} s")
+            reasons.insert(0, "the verification beside it, by itself, takes "
+                              f"{series['verify'].shown(2)} s")
         name = "restore of it (zstd)" if what == "restore" else f"full backup, {what}"
         made.append(figures.Figure(
             f"{name}, {shown}", "s", series["ours"], floor=("qemu-img convert", series["floor"]),

@@ -255,9 +255,10 @@ class HostRestore(HostCase):
         self.assertEqual(os.listdir(self.path("old")), ["notes"])
         # What came to stand there meanwhile is somebody else's.
         script = self.qemu_img(("convert", 'case "$*" in *sys.qcow2*) d=$(dirname "$0")/newest; '
-                                           'rm "$d/data.qcow2"; echo mine >"$d/data.qcow2"; '
+                                           'echo mine >"$d/data.qcow2"; '
                                            'echo "no luck" >&2; exit 1;; esac; touch "$0.written"'))
         failing("newest")
+        self.assertEqual(os.listdir(self.path("newest")), ["data.qcow2"])
         with open(self.path("newest/data.qcow2"), encoding="utf-8") as file:
             self.assertEqual(file.read(), "mine\n")
 
