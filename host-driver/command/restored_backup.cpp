@@ -7,6 +7,7 @@
 #include "command/restored_file.h"
 #include "command/restored_memory.h"
 #include "command/unnamed_files.h"
+#include "image/write_out.h"
 #include "repository/paths.h"
 
 namespace holdfast::host::command {
@@ -54,6 +55,9 @@ Result<PartialFile> write_image(const Layers& stored, const RestoredDisk& target
   if (!source) return source.error();
   auto partial = PartialFile::of(target.path);
   if (!partial) return partial;
+  // qemu-img leaves all of it to the flush (-t unsafe is its default); measured, that is a quarter
+  // of the time of both.
+  const image::WriteOut meanwhile(partial->path());
   auto done = images.convert(*source, partial->path(), target.format, deadline, stop, progress);
   if (!done) return std::move(done).error();
   return partial;

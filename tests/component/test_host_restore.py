@@ -10,7 +10,7 @@ import subprocess
 from chain_case import MIB, VM, ChainCase, backup_id
 from lab import testing
 from support.qemu_machine import pattern_at
-from support.waiting import PATIENCE, Gate, ended
+from support.waiting import PATIENCE, Gate, ended, until
 
 PARTIAL = ["vda.qcow2.partial", "vdb.qcow2.partial"]
 
@@ -67,9 +67,10 @@ exec qemu-img "$@"
         with open(self.path("calls"), encoding="utf-8") as calls:
             return [int(line.split()[1]) for line in calls if line.split()[0] == verb]
 
-    def start(self, *words, **options):
+    def start(self, *words, under=(), **options):
         # pylint: disable-next=consider-using-with
-        process = subprocess.Popen(self.command("restore", VM, *words), stdin=subprocess.DEVNULL,
+        process = subprocess.Popen([*under, *self.command("restore", VM, *words)],
+                                   stdin=subprocess.DEVNULL,
                                    **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
                                       "text": True, **options})
         self.addCleanup(self.end, process)
@@ -212,6 +213,24 @@ class Named(RestoreCase):
         self.assertEqual(os.listdir(self.out), ["vdb.qcow2"])
         with open(f"{self.out}/vdb.qcow2", encoding="utf-8") as file:
             self.assertEqual(file.read(), "theirs")
+
+
+class WrittenOut(RestoreCase):
+    def test_what_is_being_written_is_on_its_way_to_the_disk_meanwhile(self):
+        self.checking.open()
+        log = self.path("trace")
+        restoring = self.start(
+            self.increment, f"--to={self.out}", self.qemu_img(), env=testing.under_strace(),
+            under=["strace", "-f", "-qq", "-y", "-e", "trace=sync_file_range", "-o", log])
+        self.written.reached(restoring)
+
+        def begun():
+            with open(log, encoding="utf-8") as trace:
+                return f"{PARTIAL[0]}>, 0, 0, SYNC_FILE_RANGE_WRITE) = 0" in trace.read()
+        until(begun, "it is being written to the disk")
+        self.written.open()
+        self.assertEqual(restoring.wait(PATIENCE), 0)
+        self.assert_restored(self.out)
 
 
 class Shown(RestoreCase):
