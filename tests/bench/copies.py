@@ -36,6 +36,7 @@ FULL_WAYS = {"zstd": (["--method=overlay"], COMPRESSED),
 
 
 def convert(source, target, *words):
+    os.sync()
     return seconds_of(["qemu-img", "convert", "-U", "-f", "qcow2", "-O", "qcow2", *words, source,
                        target], flush=target)
 
@@ -55,13 +56,16 @@ class Peers:
 
     def measure(self, domain):
         for words, what in ((["-z"], "zstd"), ([], "uncompressed")):
+            os.sync()
             self.note(what, "virtnbdbackup",
                       domain.timed_nbdbackup("copy", self.path("nbd"), *words))
             if words:
+                os.sync()
                 self.note("restore", "virtnbdbackup",
                           domain.timed_nbdrestore(self.path("nbd"), self.path("restored")))
                 shutil.rmtree(self.path("restored"))
             shutil.rmtree(self.path("nbd"))
+        os.sync()
         self.note("uncompressed, method backup", "libvirt backup-begin",
                   domain.timed_push(self.path("push.qcow2")))
         os.unlink(self.path("push.qcow2"))
@@ -78,8 +82,10 @@ def summed(path):
 def measure_round(driver, image, found, claims):
     """One of each, the floor just before."""
     floor_image = os.path.join(driver.directory, "floor.qcow2")
+    # What is still to be written of one is not to be paid by the next.
     for what, (options, words) in FULL_WAYS.items():
         floor = convert(image, floor_image, *words)
+        os.sync()
         manifest, seconds = driver.backup("--full", *options)
         note(found, claims, what, floor, seconds, manifest)
         stored = os.path.join(driver.repository, VM, manifest["id"], "d0.qcow2")
@@ -88,6 +94,7 @@ def measure_round(driver, image, found, claims):
             os.unlink(floor_image)
             floor = convert(stored, floor_image)
             target = os.path.join(driver.directory, "restored")
+            os.sync()
             note(found, claims, "restore", floor, driver.restore(manifest["id"], target), None)
             found["restore"].setdefault("verify", []).append(driver.verify(manifest["id"]))
             shutil.rmtree(target)
