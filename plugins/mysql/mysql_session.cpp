@@ -95,12 +95,15 @@ Result<void> MysqlSession::lift_limits(const Patience& patience) {
 
 Result<void> MysqlSession::lock_tables(const Patience& patience) {
   position_ahead_.reset();
-  auto done = limit_waits(patience);
-  if (!done || !mariadb()) return done ? run(kTakeReadLock, patience) : done;
+  if (auto done = limit_waits(patience); !done) return done;
+  return mariadb() ? lock_with_position(kTakeReadLock, patience) : run(kTakeReadLock, patience);
+}
+
+Result<void> MysqlSession::lock_with_position(const std::string& lock, const Patience& patience) {
   // Each round trip from here on is one that all writers wait for; max_statement_time bounds each
   // of these statements on the server.
   std::vector<std::string> statements = position_statements();
-  statements.insert(statements.begin(), kTakeReadLock);
+  statements.insert(statements.begin(), lock);
   auto answers = query_all(statements, patience);
   if (!answers) return std::move(answers).error();
   if (answers->tables.empty()) return std::move(*answers->refused);
@@ -121,7 +124,9 @@ Result<void> MysqlSession::enter_backup_stage(BackupStage stage, const Patience&
   auto done = limit_waits(patience);
   if (!done) return done;
   stage_open_ = true;
-  return run(std::string("BACKUP STAGE ") + name_of(stage), patience);
+  const std::string statement = std::string("BACKUP STAGE ") + name_of(stage);
+  return stage == BackupStage::kBlockCommit ? lock_with_position(statement, patience)
+                                            : run(statement, patience);
 }
 
 Result<void> MysqlSession::end_backup_stage(const Patience& patience) {

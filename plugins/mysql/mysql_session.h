@@ -48,8 +48,8 @@ class MysqlSession : public ServerSession {
   [[nodiscard]] base::Result<void> lock_tables(const Patience& patience);
   [[nodiscard]] base::Result<void> unlock_tables(const Patience& patience);
 
-  // One stage of BACKUP STAGE, which the server gives up by the deadline. After a failure the stage
-  // before it is still held.
+  // One stage of BACKUP STAGE, which the server gives up by the deadline; with the last one comes
+  // the position, as above. After a failure the stage before it is still held.
   [[nodiscard]] base::Result<void> enter_backup_stage(BackupStage stage, const Patience& patience);
   [[nodiscard]] base::Result<void> end_backup_stage(const Patience& patience);
 
@@ -90,6 +90,9 @@ class MysqlSession : public ServerSession {
   // How long the statements of this session may wait for a lock, by the server's own clock.
   [[nodiscard]] base::Result<void> limit_waits(const Patience& patience);
   [[nodiscard]] base::Result<void> lift_limits(const Patience& patience);
+  // A statement that locks, and the position for the next evidence(). MariaDB only.
+  [[nodiscard]] base::Result<void> lock_with_position(const std::string& lock,
+                                                      const Patience& patience);
   // evidence(), and a statement that the server refuses with this number if all is well.
   [[nodiscard]] base::Result<Proof> prove_by_refusal(const char* statement, unsigned number,
                                                      const char* undo, const char* otherwise,

@@ -28,9 +28,10 @@ import time
 
 from lab import claims as claims_module
 
-from . import contenders, dirty, figures, instances, libvirt_rig, part, stall_figures, statements
+from . import (contenders, dirty, figures, instances, libvirt_rig, lock, part, stall_figures,
+               statements)
 from .contenders import CHECKPOINT, FLOOR, HOLDFAST, SAMPLE
-from .stall_figures import CLEAN, LIBVIRT, MORE, ONE, VIRTNBDBACKUP
+from .stall_figures import CLEAN, LIBVIRT, MORE, ONE, STAGES, VIRTNBDBACKUP
 from .stall_rig import StallRig
 
 PAUSES = 3  # rounds at least of what is to be compared closely
@@ -74,9 +75,18 @@ class Stall:
     def pauses(self):
         for name in (HOLDFAST, FLOOR):
             self._rig.claims.say(f"not counted: {name:22} {self._window(name)()}")
-        windows = self._in_turn({name: self._window(name, "--full") for name in self._found},
-                                max(self._rounds, PAUSES), (CHECKPOINT, SAMPLE))
+        ways = {name: self._window(name, "--full") for name in self._found}
+        ways[STAGES] = lambda: self._with_stages(self._window(HOLDFAST, "--full"))
+        windows = self._in_turn(ways, max(self._rounds, PAUSES), (CHECKPOINT, SAMPLE, STAGES))
         return stall_figures.pauses(windows, self._absent)
+
+    def _with_stages(self, way):
+        """What `way` answers, MariaDB being held by its backup stages."""
+        with lock.other(self._rig, "backup-stage"):
+            self._window(HOLDFAST)()  # not measured: the service is new
+            found = way()
+        self._window(HOLDFAST)()  # so that the next one is not the first either
+        return found
 
     def statements(self):
         seconds = STATEMENT_S[self._size]

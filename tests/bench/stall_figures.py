@@ -5,7 +5,8 @@ from .contenders import CHECKPOINT, FLOOR, HOLDFAST, SAMPLE
 from .figures import Figure, Series
 
 DATABASES = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
-PEERS = {"mysql": (SAMPLE,), "postgresql": (CHECKPOINT,)}
+STAGES = "holdfast, lock = backup-stage"
+PEERS = {"mysql": (SAMPLE, STAGES), "postgresql": (CHECKPOINT,)}
 PAUSE_AIM = {"mysql": 1.25, "postgresql": 1.1}
 SAMPLE_AIM = 10
 WINDOW_AIM = 1.3
