@@ -73,12 +73,15 @@ class Stall:
         return way
 
     def pauses(self):
-        for name in (HOLDFAST, FLOOR):
-            self._rig.claims.say(f"not counted: {name:22} {self._window(name)()}")
+        self._warm_up()
         ways = {name: self._window(name, "--full") for name in self._found}
         ways[STAGES] = lambda: self._with_stages(self._window(HOLDFAST, "--full"))
         windows = self._in_turn(ways, max(self._rounds, PAUSES), (CHECKPOINT, SAMPLE, STAGES))
         return stall_figures.pauses(windows, self._absent)
+
+    def _warm_up(self):
+        for name in (HOLDFAST, FLOOR):
+            self._rig.claims.say(f"not counted: {name:22} {self._window(name)()}")
 
     def _with_stages(self, way):
         """What `way` answers, MariaDB being held by its backup stages."""
@@ -134,6 +137,7 @@ class Stall:
                 ways[VIRTNBDBACKUP] = lambda: rig.watched(sample, rig.virtnbdbackup)
             else:
                 reasons[VIRTNBDBACKUP] = "it is not installed"
+        self._warm_up()
         windows = self._in_turn(ways, self._fewer)
         return stall_figures.libvirt(windows, stall_figures.Absent(reasons))
 

@@ -3,6 +3,7 @@
 
 from .contenders import CHECKPOINT, FLOOR, HOLDFAST, SAMPLE
 from .figures import Figure, Series
+from .stall_rig import FLUSHING
 
 DATABASES = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
 STAGES = "holdfast, lock = backup-stage"
@@ -57,10 +58,12 @@ def _figure(name, values, ours, floor, peers, absent, reason="", **more):
 
 def _where(windows, mode="mysql"):
     """Where the time goes in windows of ours: medians, from the guest's records. PostgreSQL's client is
-    not held by a lock."""
-    return "" if mode != "mysql" else "measured in the guest: " + ", ".join(
-        f"{Series(one.phases[name] for one in windows).shown()} ms {name}"
-        for name in windows[0].phases)
+    not held by a lock, but its disk is busy."""
+    names = windows[0].phases if mode == "mysql" else [FLUSHING]
+    usual = Series(one.usual_ms[mode] for one in windows).shown()
+    return ("measured in the guest: " + ", ".join(
+        f"{Series(one.phases[name] for one in windows).shown()} ms {name}" for name in names) +
+            f"; {usual} ms an ordinary commit, which begins when the lock has gone" * (mode == "mysql"))
 
 
 def pauses(windows, absent):

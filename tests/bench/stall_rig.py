@@ -22,11 +22,12 @@ READY_S = 120
 
 class Window:
     """What one backup cost: `total_ms` from the call of the freeze to the answer of the thaw, for each
-    mode the longest pause over that window, and the p99.9 of all pauses of the run."""
+    mode the longest pause over that window, and p99.9 and median of all pauses of the run."""
 
-    def __init__(self, total_ms, longest_ms, p999_ms, seconds):
+    # pylint: disable-next=too-many-arguments
+    def __init__(self, total_ms, longest_ms, p999_ms, usual_ms, seconds):
         self.total_ms, self.longest_ms, self.p999_ms = total_ms, longest_ms, p999_ms
-        self.seconds = seconds
+        self.usual_ms, self.seconds = usual_ms, seconds
         self.phases = None  # of a window of ours
 
     def __str__(self):
@@ -35,13 +36,17 @@ class Window:
                 f", run {self.seconds:.1f} s")
 
 
+FLUSHING = "flushing the filesystems before any lock"
+
+
 def phases(record):
     """{where the time of a window, and MariaDB's stall, goes: ms}, from the guest's record of it."""
     at = {one["name"]: one for one in record["phases"]}
     recorded = at["record"]["begin_ns"] + at["record"]["duration_ms"] * 1e6
     released = max(one["released_at_ns"] for one in record["resources"]
                    if one["plugin"] == "mysql")
-    return {"before any lock": (at["hold"]["begin_ns"] - record["begin"]["monotonic_ns"]) / 1e6,
+    return {"preparing": (at["sync"]["begin_ns"] - record["begin"]["monotonic_ns"]) / 1e6,
+            FLUSHING: at["sync"]["duration_ms"],
             "taking the locks": at["hold"]["duration_ms"],
             "writing the record": at["record"]["duration_ms"],
             "from there to the thaw hook's call": (at["verify"]["begin_ns"] - recorded) / 1e6,
@@ -110,8 +115,8 @@ class StallRig(scenario.Lab):
         return Window(
             (freed - held) / 1e6,
             {mode: log.longest_pause_ms(*span) for mode, log in logs.items()},
-            {mode: log.quantile_ms(0.999, begin + offset, end + offset)
-             for mode, log in logs.items()}, (end - begin) / 1e9)
+            *({mode: log.quantile_ms(fraction, begin + offset, end + offset)
+               for mode, log in logs.items()} for fraction in (0.999, 0.5)), (end - begin) / 1e9)
 
     def _back_up(self, *options):
         answer = self.host_json("backup", scenario.VM, *options)
