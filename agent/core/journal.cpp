@@ -100,7 +100,13 @@ Result<void> Journal::open() {
     const std::string_view number = base::trimmed(*text);
     (void)std::from_chars(number.data(), number.data() + number.size(), sequence_);
   }
-  base::discard_unfinished(held_path());
+  // By the scribe, as all that is written to this disk: it may be frozen.
+  (void)scribe_->perform(
+      [path = held_path()] {
+        base::discard_unfinished(path);
+        return Result<void>();
+      },
+      Deadline::in(kSettleLimit));
   complete_lost();
   const std::string marker = run_directory_ + "/window.json";
   if (::access(marker.c_str(), F_OK) != 0) return {};

@@ -110,8 +110,14 @@ Result<Answers> MysqlConnection::query_all(const std::vector<std::string>& state
     answers.tables.push_back(std::move(*table));
   }
   if (!next) return break_with(std::move(next).error());
-  // -1: there is no further result.
-  if (*next < 0) return answers;
+  // -1: there is no further result. As many as were asked for, or nobody knows whose they are.
+  if (*next < 0 && answers.tables.size() == statements.size()) return answers;
+  if (*next < 0) {
+    return break_with(
+        Error(ErrorCode::kProtocol, "the server gave " + std::to_string(answers.tables.size()) +
+                                        " answers to " + std::to_string(statements.size()) +
+                                        " statements"));
+  }
   answers.refused = failure();
   if (!usable()) return std::move(*answers.refused);
   return answers;

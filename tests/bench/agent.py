@@ -30,7 +30,7 @@ import time
 from lab import agent_rig, loopfs, servers, testing
 from lab import claims as claims_module
 
-from . import figures
+from . import figures, part
 from .idle import Cost, explained, is_asleep, mapped_mib, memory_mib
 
 IDLE_S = 30
@@ -187,12 +187,7 @@ def main():
     loopfs.enter_namespace()
     starts = measure_starts(2 * rounds)
     found = idle_figures(*measure_idle(rounds, claims)) + start_figures(*starts)
-    figures.write_part(directory, "agent", found)
-    print("\n" + figures.markdown(
-        ["figure", "ours", "floor", "ratio"],
-        [[f"{one.name}, {one.unit}", one.ours.shown(one.digits),
-          one.floor[1].shown(one.digits) if one.floor else "-",
-          f"{one.ratio():.2f}" if one.floor else "-"] for one in found]), flush=True)
+    part.finish(directory, "agent", found)
 
 
 if __name__ == "__main__":
