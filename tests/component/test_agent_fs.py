@@ -296,6 +296,41 @@ class TheFreeze(FrozenCase):
         self.wait_for(lambda: os.listdir(f"/proc/{self.fsd.pid}/task") == [str(self.fsd.pid)])
 
 
+@unittest.skipIf(loopfs.missing(), loopfs.missing())
+class TheRecordOnAFrozenDisk(FrozenCase):
+    """The state directory is on it: whoever froze it, nobody is to wait for it for ever, or in vain."""
+
+    def setUp(self):
+        super().setUp()
+        os.makedirs(os.path.join(self.fs.mount_point, "state", "records"))
+        os.symlink(os.path.join(self.fs.mount_point, "state"), self.path("state"))
+        self.resource("a")
+
+    def test_refuses_the_freeze_before_anything_is_locked(self):
+        self.configure("freeze-timeout = 1s\nthaw-timeout = 1s\nfilesystems = none\n")
+        self.start()
+        self.freeze()
+        status, text = self.hook("freeze")
+        self.assertEqual(status, 22)
+        self.assertRegex(text, r"^holdfast: unable to make room for the freeze record: unable to write "
+                               r"'.*/state/freeze.json': the disk did not take it in time\n$")
+        self.assertNotIn("fake:a hold", self.database.calls)
+        self.assertFalse(self.is_thawed(), "it was still frozen")
+        # What hung has been done by now, late; then all is as before, and nothing has stayed behind.
+        self.wait_for(lambda: self.hook("freeze") == (0, ""))
+        self.assertEqual(self.hook("thaw"), (0, ""))
+        self.wait_for(lambda: self.record("state/freeze.json")["state"] == "done")
+
+    def test_does_not_keep_a_service_from_its_start(self):
+        leftover = os.path.join(self.fs.mount_point, "state", "freeze.json.a1B2c3")
+        with open(leftover, "wb"):
+            pass
+        self.freeze()
+        self.start()
+        self.assertFalse(self.is_thawed(), "it was still frozen")
+        self.wait_for(lambda: not os.path.exists(leftover))
+
+
 class HoldfastdWithoutFsd(AgentCase):
     def test_refuses_to_freeze_when_nobody_could_thaw(self):
         self.resource("a")
