@@ -115,8 +115,7 @@ Result<Answers> MysqlConnection::query_all(const std::vector<std::string>& state
   if (*next < 0) {
     return break_with(
         Error(ErrorCode::kProtocol, "the server gave " + std::to_string(answers.tables.size()) +
-                                        " answers to " + std::to_string(statements.size()) +
-                                        " statements"));
+                                        " of " + std::to_string(statements.size()) + " answers"));
   }
   answers.refused = failure();
   if (!usable()) return std::move(*answers.refused);

@@ -3,7 +3,8 @@
 
 black_hole() is a network that swallows: nothing is forwarded any more in either direction, and an end
 of one side is not passed to the other. cut() is the opposite: both sides see the end at once. heal()
-lets everything through again, ends of connections included.
+lets everything through again, ends of connections included. rewrite() makes a server that is told
+something else than it is asked.
 
 One thread for all connections. Every call from any thread.
 """
@@ -21,6 +22,7 @@ class _Pair:
     """Two connected sockets, and what is on its way between them."""
 
     def __init__(self, client, server):
+        self.client = client
         self.peer = {client: server, server: client}
         self.ended = set()
 
@@ -30,6 +32,7 @@ class Proxy:
         self.path, self.target = path, target
         self._swallows = False
         self._cut = False
+        self._rewrite = None
         self._closed = False
         self._pairs = {}
         self._selector = selectors.DefaultSelector()
@@ -58,6 +61,11 @@ class Proxy:
 
     def heal(self):
         self._tell(_swallows=False)
+
+    def rewrite(self, change):
+        """What clients send goes through change(bytes) from now on, which must keep the length: packets
+        tell their own. What is sent at once and fits into PIECE comes in one piece."""
+        self._tell(_rewrite=change)
 
     def close(self):
         self._tell(_closed=True)
@@ -116,7 +124,10 @@ class Proxy:
         try:
             data = source.recv(PIECE)
             if data:
-                self._pairs[source].peer[source].sendall(data)
+                pair = self._pairs[source]
+                if self._rewrite and source is pair.client:
+                    data = self._rewrite(data)
+                pair.peer[source].sendall(data)
                 return
         except OSError:
             pass

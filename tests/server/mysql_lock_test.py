@@ -180,6 +180,60 @@ class Loss(MysqlCase):
         writer.finish(10)
         self.assertLess(time.monotonic() - began, 4 + SLACK / 1000)
 
+    def rewritten(self, found, instead, **settings):
+        """A plugin whose server gets `instead` of what has `found` in it, once; and what it got."""
+        proxy = Proxy(os.path.join(self.directory(), "sock"), self.db.socket)
+        self.addCleanup(proxy.close)
+        plugin = self.plugin(socket=proxy.path, **settings)
+        got = []
+
+        def change(data):
+            if found not in data or got:
+                return data
+            got.append(instead(data))
+            return got[0]
+
+        plugin.prepare()
+        proxy.rewrite(change)
+        return plugin, got
+
+    @only_mariadb
+    def test_a_lock_that_the_server_never_took_is_denied_by_the_server(self):
+        for lock, statement, says in (
+                ("ftwrl", b"FLUSH TABLES WITH READ LOCK", "holds no read lock"),
+                ("backup-stage", b"BACKUP STAGE BLOCK_COMMIT", "does not block commits")):
+            nothing = b"DO 0".ljust(len(statement))
+            plugin, got = self.rewritten(
+                statement, lambda data, one=statement, other=nothing: data.replace(one, other, 1),
+                lock=lock)
+            plugin.hold()
+            self.assertTrue(got)
+            self.assert_refused("hold-lost", "the lock on 'mysql:test' was lost: the server says that "
+                                f"this session {says}", plugin.check)
+            plugin.release()
+            # The question was a statement that could succeed: nothing may be left of it.
+            with self.db.session() as session:
+                session.run("BACKUP STAGE START")
+                session.run("BACKUP STAGE END")
+            self.assert_writable()
+
+    @only_mariadb
+    def test_fewer_answers_than_statements_are_no_answers(self):
+        lock = b"FLUSH TABLES WITH READ LOCK"
+        # The length of the packet stays, and blanks are no statement.
+        plugin, got = self.rewritten(
+            lock, lambda data: data.split(b";")[0].ljust(len(data)), lock="ftwrl")
+        self.assert_refused_like(
+            "protocol", r"unable to lock tables on 'mysql:test': the server gave 1 of \d answers",
+            plugin.hold)
+        self.assertTrue(got)
+        # It was taken, and the end of its session gives it back.
+        self.assert_writable()
+        plugin.probe()
+        plugin.freeze()
+        plugin.check()
+        plugin.release()
+
     def test_a_session_is_not_ended_for_its_silence_between_windows(self):
         plugin = self.plugin()
         plugin.max_hold(1000)
