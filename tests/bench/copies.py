@@ -161,7 +161,7 @@ def measure(work, rounds, size, claims):
 def main():
     directory, rounds = os.path.abspath(sys.argv[1]), int(sys.argv[2])
     claims = claims_module.Claims()
-    size = (1 if rounds < 5 else 8) * GIB
+    size = (1 if part.is_short(rounds) else 8) * GIB
     with tempfile.TemporaryDirectory(prefix="hf-") as work:
         found, others, absent = measure(work, rounds, size, claims)
     shown = f"a disk of {size // GIB} GiB with {size * USED / GIB:.2g} in use"

@@ -127,7 +127,7 @@ def figures_of(found, size):
 def main():
     directory, rounds = os.path.abspath(sys.argv[1]), int(sys.argv[2])
     claims = claims_module.Claims()
-    size = (1 if rounds < 5 else 4) * GIB
+    size = (1 if part.is_short(rounds) else 4) * GIB
     loopfs.enter_namespace()
     with tempfile.TemporaryDirectory(prefix="hf-") as work, \
             loopfs.LoopFilesystem(4 * size >> 20, "xfs") as filesystem:

@@ -167,7 +167,7 @@ def measure(work, rounds, size, claims):
 def main():
     directory, rounds = os.path.abspath(sys.argv[1]), int(sys.argv[2])
     claims = claims_module.Claims()
-    size = (2 if rounds < 5 else 10) * GIB
+    size = (2 if part.is_short(rounds) else 10) * GIB
     with tempfile.TemporaryDirectory(prefix="hf-") as work:
         found, absent = measure(work, rounds, size, claims)
     part.finish(directory, "increments", figures_of(found, size, absent))

@@ -4,13 +4,17 @@ are written and shown."""
 
 from . import figures
 
-SHORT = 3  # with fewer rounds it is to be over soon
+PEERS = 3  # rounds at most of what takes the most time, and is not to be told apart by a few per cent
+
+
+def is_short(rounds):
+    """Whether it is to be over soon."""
+    return rounds < PEERS
 
 
 def of_peers(rounds):
-    """How often the peers are measured: they take the most time, and are not what is to be told apart by a
-    few per cent."""
-    return rounds if rounds >= SHORT else 1
+    """How often the peers are measured."""
+    return 1 if is_short(rounds) else PEERS
 
 
 def table(found):

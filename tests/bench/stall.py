@@ -17,8 +17,9 @@ as fast as it can; a pause is the time between two of its commits, by the guest'
                  (libvirt_rig.py)
 
 The first window after the guest's start is not among the figures: what takes part in it is read from the
-disk then. With fewer than part.SHORT rounds the peers and all but the pauses are measured once, of the
-statements the ALTER alone, and that is shorter, and less is dirty: the figures say how much.
+disk then. The peers and all but the pauses are measured in fewer rounds (part.of_peers). If it is to be
+short, then of the statements the ALTER alone, and that is shorter, and less is dirty: the figures say
+how much.
 """
 
 import os
@@ -45,7 +46,7 @@ class Stall:
     def __init__(self, rig, rounds):
         self._rig, self._rounds = rig, rounds
         self._fewer = part.of_peers(rounds)
-        self._size = int(self._fewer == rounds)
+        self._size = 0 if part.is_short(rounds) else 1
         with rig.guest.agent() as agent:
             self._found, reasons = contenders.prepare(agent)
         for name, reason in reasons.items():
