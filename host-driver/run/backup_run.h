@@ -136,6 +136,7 @@ class BackupRun {
   // copy.cpp
   [[nodiscard]] base::Result<CopiedDisk> copy_disk(std::size_t index, const std::stop_token& stop);
   // memory.cpp
+  [[nodiscard]] base::Result<void> await_memory(const std::stop_token& stop);
   [[nodiscard]] base::Result<void> keep_memory(const std::stop_token& stop);
   [[nodiscard]] base::Result<void> compress_memory(const std::stop_token& stop);
   [[nodiscard]] base::Json memory_json() const;

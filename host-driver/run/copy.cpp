@@ -25,6 +25,8 @@ Result<void> BackupRun::copy(const std::stop_token& stop) {
   const Background background;
   take_definition();
   copy_begin_ = std::chrono::steady_clock::now();
+  // First of all: until it is written the guest's own writes may wait for it.
+  if (auto written = await_memory(stop); !written) return written;
   for (std::size_t i = 0; i < machine_.graph().disks.size(); ++i) {
     auto copied = copy_disk(i, stop);
     if (!copied) {

@@ -27,7 +27,7 @@ constexpr std::string_view kCompressedSuffix = ".zst";
 
 }  // namespace
 
-Result<void> BackupRun::keep_memory(const std::stop_token& stop) {
+Result<void> BackupRun::await_memory(const std::stop_token& stop) {
   auto kept = strategy_->memory(Deadline::in(settings_.copy_timeout), stop, [&](double percent) {
     observer_.progress("writing memory", percent);
   });
@@ -38,6 +38,11 @@ Result<void> BackupRun::keep_memory(const std::stop_token& stop) {
     observer_.note("the machine stood still until its memory was written: " +
                    memory_->kept.stopped_because);
   }
+  return {};
+}
+
+Result<void> BackupRun::keep_memory(const std::stop_token& stop) {
+  if (!memory_) return {};
   if (settings_.compress != name_of(image::Compression::kNone)) {
     if (auto compressed = compress_memory(stop); !compressed) return compressed;
   }

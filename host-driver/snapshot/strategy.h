@@ -105,7 +105,7 @@ class Strategy : public Instant {
 
   // Beside the copies, where they go; known after check().
   [[nodiscard]] virtual std::uint64_t room_beside() const { return 0; }
-  // After the copies, and once: what else the method keeps, when it is written. Most keep nothing.
+  // Before the copies, and once: what else the method keeps, when it is written. Most keep nothing.
   [[nodiscard]] virtual base::Result<std::optional<KeptMemory>> memory(
       base::Deadline /*deadline*/, const std::stop_token& /*stop*/,
       const CopyProgress& /*progress*/) {

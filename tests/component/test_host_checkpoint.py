@@ -8,10 +8,12 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
+import unittest
 
 from host_case import MIB, VM, HostCase, Killer
-from lab import testing
+from lab import loopfs, testing
 from support.counting_machine import CountingMachine, number_on, problem_of
 from support.qemu_machine import Monitor
 from support.qmp_proxy import Cut
@@ -363,6 +365,60 @@ class Resumed(CheckpointCase):
         monitor.close()
 
 
+class HangingStorage(CheckpointCase):
+    """Of a machine whose memory takes some time to be written."""
+
+    FILLED = 384 * MIB
+
+    @classmethod
+    def setUpClass(cls):
+        if loopfs.missing():
+            raise unittest.SkipTest(loopfs.missing())
+        cls.filesystem = loopfs.LoopFilesystem(2048)
+        cls.addClassCleanup(cls.filesystem.close)
+
+    def setUp(self):
+        super().setUp()
+        self.repository = os.path.join(self.filesystem.mount_point, "repository")
+
+    def make_machine(self):
+        with open(self.path("content"), "wb") as file:
+            file.write(os.urandom(self.FILLED))
+        return CountingMachine(self.path("vm"), extra=(
+            "-m", "512", "-device", f"loader,file={self.path('content')},addr=0x1000000,force-raw=on"))
+
+    def is_protected(self):
+        with open(f"/proc/{self.machine.process.pid}/smaps", encoding="ascii") as smaps:
+            return any("uw" in line.split() for line in smaps if line.startswith("VmFlags:"))
+
+    def test_the_memory_is_set_free_after_memory_timeout(self):
+        hangs = threading.Event()
+        def hang(agent, request):
+            subprocess.run(["fsfreeze", "-f", self.filesystem.mount_point], check=True)
+            hangs.set()
+            return agent.respond(request)
+        self.agent.behaviours["guest-fsfreeze-thaw"] = hang
+        with self.filesystem.lease(120):
+            process = self.start_host("backup", VM, memory="live", memory_timeout="3s")
+            self.assertTrue(hangs.wait(30))
+            self.assertTrue(self.is_protected())
+            until(lambda: not self.is_protected(), "the memory is set free", 20)
+            self.assert_goes_on()
+            # QEMU and the driver still wait for the storage.
+            self.assertIsNone(process.poll())
+        _, problem = process.communicate(timeout=90)
+        self.assertEqual(process.returncode, 1)
+        self.assertIn("QEMU has written nothing of the memory for 3s (does the storage of the repository "
+                      "hang? see memory-timeout)", problem)
+        self.assertEqual(self.published(), [])
+        self.assert_nothing_left()
+        self.assert_goes_on()
+        self.agent.behaviours.clear()
+        self.assertTrue(self.back_up()["memory"]["live"])
+        self.assert_nothing_left()
+        self.assert_goes_on()
+
+
 class Unmigratable(CheckpointCase):
     def make_machine(self):
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", self.path("nvme.qcow2"), "1M"],
@@ -381,4 +437,6 @@ class Unmigratable(CheckpointCase):
 
 
 if __name__ == "__main__":
+    if not loopfs.missing():
+        loopfs.enter_namespace()
     testing.main()

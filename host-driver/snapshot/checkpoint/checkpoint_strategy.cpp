@@ -123,7 +123,7 @@ Result<void> CheckpointStrategy::take_both(Deadline deadline) {
   if (auto taken = disks_.take(deadline); !taken) return taken;
   if (auto begun = migration_.start(std::move(file_), deadline); !begun) return begun;
   if (kept_.live) return migration_.await_running(deadline);
-  return migration_.await_written(deadline, {}, {});
+  return migration_.await_written(deadline, context().memory_timeout, {}, {});
 }
 
 // After one that has begun well, live, it goes on being written.
@@ -156,11 +156,13 @@ Result<void> CheckpointStrategy::copy(std::size_t index, Deadline deadline,
 Result<std::optional<KeptMemory>> CheckpointStrategy::memory(Deadline deadline,
                                                              const std::stop_token& stop,
                                                              const CopyProgress& progress) {
-  auto written = migration_.await_written(deadline, stop, progress);
-  // At once if it failed: the guest hangs until then.
-  if (!written && written.error().code() == ErrorCode::kRefused) {
-    auto ended = migration_.end(*note_, command_time());
-    if (!ended) return std::move(written).error().also(std::move(ended).error());
+  auto written = migration_.await_written(deadline, context().memory_timeout, stop, progress);
+  // At once: the guest may hang until then. Where nothing has gone wrong it is written to its end,
+  // though for nobody, which settle() waits for.
+  if (!written && kept_.live && written.error().code() != ErrorCode::kCancelled) {
+    if (auto freed = migration_.set_free(); !freed) {
+      return std::move(written).error().also(std::move(freed).error());
+    }
   }
   if (!written) return std::move(written).error();
   if (auto released = release_room(note_->file); !released) return std::move(released).error();

@@ -5,7 +5,10 @@
 #include <sys/file.h>
 
 #include <cerrno>
+#include <chrono>
+#include <utility>
 
+#include "base/duration.h"
 #include "base/look_until.h"
 #include "base/text.h"
 #include "snapshot/checkpoint/write_tracking.h"
@@ -25,6 +28,8 @@ constexpr Millis kCommandTime{15000};
 // Between two looks at what most often announces itself by an event.
 constexpr Millis kSoon{10};
 constexpr Millis kAskAgain{200};
+// Without a page written, of what nobody waits for but the guest.
+constexpr Millis kStuck{30000};
 constexpr const char* kLive = "background-snapshot";
 constexpr const char* kEvents = "events";
 // Of a descriptor in QEMU.
@@ -66,6 +71,19 @@ Result<void> await_closed(const std::string& path, Deadline deadline) {
   return Error(ErrorCode::kTimedOut, "QEMU still has '" + base::printable(path) + "' open");
 }
 
+// How long something has been as it is.
+class AtRest {
+ public:
+  [[nodiscard]] bool for_longer_than(Millis span, std::int64_t now) {
+    if (std::exchange(seen_, now) != now) since_ = std::chrono::steady_clock::now();
+    return std::chrono::steady_clock::now() - since_ > span;
+  }
+
+ private:
+  std::int64_t seen_ = -1;
+  base::MonoTime since_ = std::chrono::steady_clock::now();
+};
+
 Error not_saved(const std::string& why) {
   return Error(ErrorCode::kUnsupported,
                "the memory of this machine cannot be saved: " + base::printable(why, 400))
@@ -88,11 +106,8 @@ Result<Migration::State> Migration::query(Deadline deadline) {
   if (!ram) return state;
   const auto number = [&](const char* key) { return base::integer_member(**ram, key).value_or(0); };
   state.pages_written = number("normal") + number("duplicate") > 0;
-  const std::int64_t total = number("total");
-  if (total > 0) {
-    state.percent =
-        100.0 * static_cast<double>(total - number("remaining")) / static_cast<double>(total);
-  }
+  state.total = number("total");
+  state.remaining = number("remaining");
   return state;
 }
 
@@ -199,8 +214,10 @@ Result<void> Migration::await_running(Deadline deadline) {
   }
 }
 
-Result<void> Migration::await_written(Deadline deadline, const std::stop_token& stop,
+Result<void> Migration::await_written(Deadline deadline, Millis at_rest,
+                                      const std::stop_token& stop,
                                       const std::function<void(double)>& progress) {
+  AtRest rest;
   for (;;) {
     const auto state = query(command_time());
     if (!state) return state.error();
@@ -210,23 +227,49 @@ Result<void> Migration::await_written(Deadline deadline, const std::stop_token& 
                    "unable to save the memory: " +
                        (state->problem.empty() ? "it was cancelled" : state->problem));
     }
-    if (progress) progress(state->percent);
+    if (progress && state->total > 0) {
+      progress(100.0 * static_cast<double>(state->total - state->remaining) /
+               static_cast<double>(state->total));
+    }
     if (deadline.passed()) {
       return Error(ErrorCode::kTimedOut, "timed out writing the memory");
+    }
+    if (rest.for_longer_than(at_rest, state->remaining)) {
+      return Error(ErrorCode::kTimedOut, "QEMU has written nothing of the memory for " +
+                                             base::format_duration(at_rest))
+          .with_hint("does the storage of the repository hang? see memory-timeout");
     }
     if (auto waited = wait(deadline, kAskAgain, stop); !waited) return waited;
   }
 }
 
+Result<void> Migration::set_free() {
+  const auto freed = end_write_tracking(qemu_);
+  if (freed) return {};
+  return base::wrap(freed.error(), "the guest's memory is still write-protected")
+      .with_hint("it hangs: 'holdfast recover' as root may set it free, else it must be reset");
+}
+
 Result<bool> Migration::end(const MemoryNote& note, Deadline deadline) {
   auto state = query(command_time());
+  if (!state && note.live) {
+    // QEMU's own thread may hang in a write to the guest's memory.
+    if (auto freed = set_free(); !freed) return std::move(state).error().also(freed.error());
+  }
   if (!state) return std::move(state).error();
   const bool was_under_way = state->under_way();
   if (was_under_way && !note.live) {
     auto asked = monitor_.execute("migrate_cancel", Json::object(), command_time());
     if (!asked) return std::move(asked).error();
   }
+  AtRest rest;
+  bool freed = false;
   while (state->under_way()) {
+    if (note.live && !freed && rest.for_longer_than(kStuck, state->remaining)) {
+      if (auto set = set_free(); !set) return std::move(set).error();
+      freed = true;
+      deadline = deadline.earlier_of(Deadline::in(kStuck));
+    }
     if (deadline.passed()) {
       return Error(ErrorCode::kTimedOut, "QEMU is still writing the machine's memory");
     }
@@ -238,10 +281,8 @@ Result<bool> Migration::end(const MemoryNote& note, Deadline deadline) {
   (void)monitor_.execute("closefd", {{"fdname", kFile}}, command_time());
   if (auto closed = await_closed(note.file, deadline); !closed) return std::move(closed).error();
   if (!note.live || !state->failed()) return was_under_way;
-  const auto freed = end_write_tracking(monitor_.peer());
-  if (freed) return was_under_way;
-  return base::wrap(freed.error(), "the guest's memory is still write-protected")
-      .with_hint("it hangs: 'holdfast recover' as root may set it free, else it must be reset");
+  if (auto set = set_free(); !set) return std::move(set).error();
+  return was_under_way;
 }
 
 Result<bool> let_run(qmp::Client& monitor, Deadline deadline) {

@@ -31,7 +31,7 @@ namespace holdfast::host::snapshot {
 
 class Migration {
  public:
-  explicit Migration(qmp::Client& monitor) : monitor_(monitor) {}
+  explicit Migration(qmp::Client& monitor) : monitor_(monitor), qemu_(monitor.peer()) {}
 
   // Can this machine's state be saved at all? The error names the device that keeps it from that.
   [[nodiscard]] base::Result<void> check(base::Deadline deadline);
@@ -48,13 +48,17 @@ class Migration {
   [[nodiscard]] base::Result<void> start(base::UniqueFd file, base::Deadline deadline);
   // Live: until the machine runs again, its state being safe.
   [[nodiscard]] base::Result<void> await_running(base::Deadline deadline);
-  // In percent; until all is written.
-  [[nodiscard]] base::Result<void> await_written(base::Deadline deadline,
+  // In percent; until all is written. kTimedOut at the deadline, and before it if QEMU has written
+  // nothing for as long as `at_rest`: storage that hangs.
+  [[nodiscard]] base::Result<void> await_written(base::Deadline deadline, base::Millis at_rest,
                                                  const std::stop_token& stop,
                                                  const std::function<void(double)>& progress);
-  // Until QEMU is done with it: cancelled, or, if it is live, run to its end. That one is never
-  // cancelled, and if it has failed the guest's memory is set free (write_tracking.h). True if
-  // there was one under way.
+  // Live, and not wanted any more: the guest's writes wait for it no longer, whatever the storage
+  // and QEMU's monitor do (write_tracking.h). QEMU gives up at the next page that it saves.
+  [[nodiscard]] base::Result<void> set_free();
+  // Until QEMU is done with it: cancelled, or, if it is live, run to its end. That one is not
+  // cancelled; the guest's memory is set free if it has failed, or does not move on. True if there
+  // was one under way.
   [[nodiscard]] base::Result<bool> end(const MemoryNote& note, base::Deadline deadline);
 
  private:
@@ -62,7 +66,8 @@ class Migration {
     std::string status;  // "active", "completed"; empty: there has been none
     std::string problem;
     bool pages_written = false;
-    double percent = 0;
+    std::int64_t total = 0;  // bytes
+    std::int64_t remaining = 0;
 
     [[nodiscard]] bool under_way() const;
     [[nodiscard]] bool failed() const { return status == "failed" || status == "cancelled"; }
@@ -74,6 +79,7 @@ class Migration {
                                         const std::stop_token& stop);
 
   qmp::Client& monitor_;
+  pid_t qemu_;
 };
 
 // A machine that ran, and stands still for its memory, goes on. True if it did not run.
