@@ -16,6 +16,8 @@ using base::ErrorCode;
 using base::Millis;
 using base::Result;
 
+// Between two looks at the process list: most statements end at once.
+constexpr Millis kFirstInterval{5};
 constexpr Millis kInterval{100};
 // A killed statement still has to notice, and to undo what it did.
 constexpr Millis kDyingTime{3000};
@@ -44,14 +46,25 @@ bool LongStatements::may_kill(const RunningStatement& statement) const {
   return false;
 }
 
+bool LongStatements::is_waited_for(const LockStrategy& lock,
+                                   const RunningStatement& statement) const {
+  return is_old(statement) || lock.waits_at_any_age(statement.kind) ||
+         (first_->contains(statement.query) && !of_age_.passed());
+}
+
 Result<std::vector<RunningStatement>> LongStatements::in_the_way(const LockStrategy& lock,
                                                                  const Patience& patience) {
   auto running = control_.running_statements(own_, patience);
   if (!running) return running;
-  std::erase_if(*running, [&](const RunningStatement& statement) {
-    return !lock.waits_for(statement.kind) ||
-           !(is_old(statement) || lock.waits_at_any_age(statement.kind));
-  });
+  std::erase_if(*running, [&](const auto& one) { return !lock.waits_for(one.kind); });
+  if (!first_) {
+    first_.emplace();
+    of_age_ = Deadline::in(kComingOfAge);
+    for (const RunningStatement& statement : *running) {
+      if (statement.query != 0) first_->insert(statement.query);
+    }
+  }
+  std::erase_if(*running, [&](const auto& one) { return !is_waited_for(lock, one); });
   return running;
 }
 
@@ -94,6 +107,7 @@ Error LongStatements::refusal(const std::vector<RunningStatement>& statements) c
 Result<void> LongStatements::clear(const LockStrategy& lock, const Patience& patience) {
   const Millis wait = settings_.policy == LongStatementPolicy::kFail ? Millis(0) : settings_.wait;
   Deadline give_up = Deadline::in(wait).earlier_of(patience.deadline);
+  Millis interval = kFirstInterval;
   bool killing = false;
   for (;;) {
     auto running = in_the_way(lock, patience);
@@ -105,12 +119,13 @@ Result<void> LongStatements::clear(const LockStrategy& lock, const Patience& pat
       if (*dying && !std::exchange(killing, true)) {
         give_up = Deadline::in(kDyingTime).earlier_of(patience.deadline);
       }
-      // DDL too young to be counted gets the time to come of age, or to end.
+      // What is too young to be counted gets the time to come of age, or to end.
       const bool any_old = std::any_of(running->begin(), running->end(),
                                        [this](const auto& one) { return is_old(one); });
       if (give_up.passed() && any_old) return refusal(*running);
     }
-    const Deadline next = Deadline::in(kInterval);
+    const Deadline next = Deadline::in(interval);
+    interval = std::min(interval * 2, kInterval);
     const Deadline pause = give_up.passed() ? next : next.earlier_of(give_up);
     if (auto paused = control_.pause(pause, patience); !paused) return paused;
   }

@@ -73,6 +73,19 @@ class Lock(MysqlCase):
         plugin.release()
         updater.finish(5)
 
+    @only_mariadb
+    def test_a_statement_that_has_only_begun_is_waited_for_too(self):
+        # Were it not, the lock would wait for it, with all writers, until lock-timeout.
+        updater = self.running("UPDATE shop.InnoDB SET a = SLEEP(2.5) + 1 LIMIT 1")
+        plugin = self.plugin(long_statement_threshold="1s", lock_timeout="500ms")
+        start = time.monotonic()
+        plugin.prepare()
+        self.assertGreater(time.monotonic() - start, 1)
+        plugin.hold()
+        plugin.check()
+        plugin.release()
+        updater.finish(5)
+
     def test_it_never_waits_longer_than_lock_timeout_behind_a_statement(self):
         updater = self.running("UPDATE shop.InnoDB SET a = a + SLEEP(0.8)")
         self.refused_by_lock_timeout()
