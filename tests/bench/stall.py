@@ -32,7 +32,7 @@ from lab import claims as claims_module
 from . import (contenders, dirty, figures, instances, libvirt_rig, lock, part, stall_figures,
                statements)
 from .contenders import CHECKPOINT, FLOOR, HOLDFAST, SAMPLE
-from .stall_figures import CLEAN, LIBVIRT, MORE, ONE, STAGES, VIRTNBDBACKUP
+from .stall_figures import AUTO, CLEAN, LIBVIRT, MORE, ONE, VIRTNBDBACKUP
 from .stall_rig import StallRig
 
 PAUSES = 3  # rounds at least of what is to be compared closely
@@ -76,17 +76,17 @@ class Stall:
     def pauses(self):
         self._warm_up()
         ways = {name: self._window(name, "--full") for name in self._found}
-        ways[STAGES] = lambda: self._with_stages(self._window(HOLDFAST, "--full"))
-        windows = self._in_turn(ways, max(self._rounds, PAUSES), (CHECKPOINT, SAMPLE, STAGES))
+        ways[AUTO] = lambda: self._with_auto(self._window(HOLDFAST, "--full"))
+        windows = self._in_turn(ways, max(self._rounds, PAUSES), (CHECKPOINT, SAMPLE))
         return stall_figures.pauses(windows, self._absent)
 
     def _warm_up(self):
         for name in (HOLDFAST, FLOOR):
             self._rig.claims.say(f"not counted: {name:22} {self._window(name)()}")
 
-    def _with_stages(self, way):
-        """What `way` answers, MariaDB being held by its backup stages."""
-        with lock.other(self._rig, "backup-stage"):
+    def _with_auto(self, way):
+        """What `way` answers, MariaDB being held as the service finds best: by its backup stages."""
+        with lock.other(self._rig, "auto"):
             self._window(HOLDFAST)()  # not measured: the service is new
             found = way()
         self._window(HOLDFAST)()  # so that the next one is not the first either
