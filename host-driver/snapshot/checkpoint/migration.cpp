@@ -235,8 +235,8 @@ Result<void> Migration::await_written(Deadline deadline, Millis at_rest,
       return Error(ErrorCode::kTimedOut, "timed out writing the memory");
     }
     if (rest.for_longer_than(at_rest, state->remaining)) {
-      return Error(ErrorCode::kTimedOut, "QEMU has written nothing of the memory for " +
-                                             base::format_duration(at_rest))
+      return Error(ErrorCode::kTimedOut,
+                   "QEMU has written nothing of the memory for " + base::format_duration(at_rest))
           .with_hint("does the storage of the repository hang? see memory-timeout");
     }
     if (auto waited = wait(deadline, kAskAgain, stop); !waited) return waited;
