@@ -41,13 +41,22 @@ def row(figure, notes):
     return [cell.replace("|", "\\|") for cell in cells]
 
 
+def rounds_of(found):
+    """"2 to 5 rounds": those of ours, where there is more than one."""
+    counts = {len(one["ours"]["rounds"]) for one in found} - {1}
+    if not counts:
+        return "one round"
+    return " to ".join(str(count) for count in sorted({min(counts), max(counts)})) + " rounds"
+
+
 def document(report):
     """All of a report: {"parts": {part: [figure, ...]}, "failed": [part, ...], ...}."""
     notes = []
-    rows = [row(one, notes) for part in report["parts"].values() for one in part]
+    found = [one for part in report["parts"].values() for one in part]
+    rows = [row(one, notes) for one in found]
     lines = [figures.markdown(HEAD, rows), "",
-             "Median of the rounds (least-most). The ratio is that to the floor; beside a peer stands "
-             "how many times as much it takes."]
+             f"Median of {rounds_of(found)} (least-most). The ratio is that to the floor; beside a peer "
+             "stands how many times as much it takes."]
     lines += [f"{'' if number else chr(10)}{number + 1}. {note}" for number, note in enumerate(notes)]
     if report["failed"]:
         lines += ["", f"Not measured, since they failed: {', '.join(report['failed'])}."]
