@@ -23,6 +23,16 @@ SOON = 2.0
 SETTINGS = ("background-snapshot", "events")
 
 
+def kill_with_children(process):
+    """The driver, and the guardian that it has started."""
+    children = f"/proc/{process.pid}/task/{process.pid}/children"
+    with open(children, encoding="ascii") as file:
+        for child in file.read().split():
+            os.kill(int(child), signal.SIGKILL)
+    process.kill()
+    process.wait(10)
+
+
 class CheckpointCase(HostCase):
     def setUp(self):
         super().setUp()
@@ -180,16 +190,9 @@ class Checkpoint(CheckpointCase):
 
     def test_recover_lets_a_machine_go_on_whose_guardian_was_killed_too(self):
         self.through_proxy()
-        def kill_both():
-            children = f"/proc/{process.pid}/task/{process.pid}/children"
-            with open(children, encoding="ascii") as file:
-                for child in file.read().split():
-                    os.kill(int(child), signal.SIGKILL)
-            process.kill()
-            process.wait(10)
         def cut():
             killer.known.wait(10)
-            kill_both()
+            kill_with_children(process)
             raise Cut()
         for memory, where, what, again in (("stopped", self.proxy.before, "cont", "recover"),
                                            ("live", self.proxy.after, "transaction", "backup")):
@@ -391,21 +394,40 @@ class HangingStorage(CheckpointCase):
         with open(f"/proc/{self.machine.process.pid}/smaps", encoding="ascii") as smaps:
             return any("uw" in line.split() for line in smaps if line.startswith("VmFlags:"))
 
-    def test_the_memory_is_set_free_after_memory_timeout(self):
+    def start_and_hang(self, **settings):
+        """A backup, whose storage hangs when the guest is thawed. For a lease of the filesystem."""
         hangs = threading.Event()
         def hang(agent, request):
             subprocess.run(["fsfreeze", "-f", self.filesystem.mount_point], check=True)
             hangs.set()
             return agent.respond(request)
         self.agent.behaviours["guest-fsfreeze-thaw"] = hang
+        process = self.start_host("backup", VM, memory="live", **settings)
+        self.assertTrue(hangs.wait(30))
+        self.assertTrue(self.is_protected())
+        return process
+
+    def assert_is_set_free_by(self, process):
+        until(lambda: not self.is_protected(), "the memory is set free", 30)
+        self.assert_goes_on()
+        # QEMU and the driver still wait for the storage.
+        self.assertIsNone(process.poll())
+
+    def test_recover_sets_the_memory_free_when_nobody_else_is_left(self):
         with self.filesystem.lease(120):
-            process = self.start_host("backup", VM, memory="live", memory_timeout="3s")
-            self.assertTrue(hangs.wait(30))
+            kill_with_children(self.start_and_hang())
             self.assertTrue(self.is_protected())
-            until(lambda: not self.is_protected(), "the memory is set free", 20)
-            self.assert_goes_on()
-            # QEMU and the driver still wait for the storage.
-            self.assertIsNone(process.poll())
+            process = self.start_host("recover", VM)
+            self.assert_is_set_free_by(process)
+        _, problem = process.communicate(timeout=90)
+        self.assertEqual((process.returncode, problem), (0, ""))
+        self.assert_nothing_left()
+        self.assert_goes_on()
+
+    def test_the_memory_is_set_free_after_memory_timeout(self):
+        with self.filesystem.lease(120):
+            process = self.start_and_hang(memory_timeout="3s")
+            self.assert_is_set_free_by(process)
         _, problem = process.communicate(timeout=90)
         self.assertEqual(process.returncode, 1)
         self.assertIn("QEMU has written nothing of the memory for 3s (does the storage of the repository "

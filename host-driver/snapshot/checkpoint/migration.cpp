@@ -29,7 +29,7 @@ constexpr Millis kCommandTime{15000};
 constexpr Millis kSoon{10};
 constexpr Millis kAskAgain{200};
 // Without a page written, of what nobody waits for but the guest.
-constexpr Millis kStuck{30000};
+constexpr Millis kStuck{10000};
 constexpr const char* kLive = "background-snapshot";
 constexpr const char* kEvents = "events";
 // Of a descriptor in QEMU.
