@@ -9,6 +9,10 @@ namespace holdfast::base {
 
 namespace {
 
+bool is_plain(char c) {
+  return c >= 0x20 && c < 0x7F;
+}
+
 // The length of the UTF-8 sequence at the start of `text`, or 0 if it is not one (RFC 3629: no
 // overlong forms, no surrogates, nothing above U+10FFFF) or if it is a C1 control character.
 std::size_t utf8_length(std::string_view text) {
@@ -31,12 +35,16 @@ std::size_t utf8_length(std::string_view text) {
 }  // namespace
 
 std::string printable(std::string_view text, std::size_t limit) {
+  // As nearly every text is: of some lists there are ten thousand.
+  if (text.size() <= limit && std::all_of(text.begin(), text.end(), is_plain)) {
+    return std::string(text);
+  }
   std::string shown;
   while (!text.empty()) {
     const auto byte = static_cast<unsigned char>(text.front());
     std::size_t length = 1;
     std::string piece;
-    if (byte >= 0x20 && byte < 0x7F) {
+    if (is_plain(text.front())) {
       piece = text.substr(0, 1);
     } else if (byte >= 0x80 && (length = utf8_length(text)) > 0) {
       piece = text.substr(0, length);

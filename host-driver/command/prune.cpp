@@ -123,7 +123,10 @@ Result<int> prune_those(const Invocation& invocation, Environment& environment,
       continue;
     }
     told.facts = {done_with(*pruned)};
-    told.detail = as_json(settings.vm, invocation.dry_run, *pruned);
+    // A plan that is printed is for nobody else.
+    if (invocation.json || !invocation.dry_run) {
+      told.detail = as_json(settings.vm, invocation.dry_run, *pruned);
+    }
     if (invocation.json) {
       all.push_back(told.detail);
     } else if (invocation.dry_run) {
