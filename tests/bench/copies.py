@@ -5,10 +5,11 @@
 
 One disk that is full in three quarters with text, bytes that do not compress, and zeroes, and never
 changes; nobody writes to it. The floor is qemu-img converting the same image by itself, with the
-driver's own options, until the copy is flushed. Ours is all of the command: preparation, freeze, thaw,
-copy, flush, the check of the copy and its checksum, settling and publishing; and of a restore the
-verification of what is restored. The peers write formats of their own: virtnbdbackup's compression is
-lz4, libvirt itself has none.
+driver's own options, until the copy is flushed: before ours in every other round and after it in the
+others, since storage may be slower for what is written second. Ours is all of the command: preparation,
+freeze, thaw, copy, flush, the check of the copy and its checksum, settling and publishing; and of a
+restore the verification of what is restored. The peers write formats of their own: virtnbdbackup's
+compression is lz4, libvirt itself has none.
 """
 
 import hashlib
@@ -36,7 +37,6 @@ FULL_WAYS = {"zstd": (["--method=overlay"], COMPRESSED),
 
 
 def convert(source, target, *words):
-    os.sync()
     return seconds_of(["qemu-img", "convert", "-U", "-f", "qcow2", "-O", "qcow2", *words, source,
                        target], flush=target)
 
@@ -79,42 +79,60 @@ def summed(path):
     return time.monotonic() - begin
 
 
-def measure_round(driver, image, found, claims):
-    """One of each, the floor just before."""
-    floor_image = os.path.join(driver.directory, "floor.qcow2")
-    # What is still to be written of one is not to be paid by the next.
-    for what, (options, words) in FULL_WAYS.items():
-        floor = convert(image, floor_image, *words)
+class Copies:
+    """What ours take, and their floors: {what: {figure: [a round's]}}."""
+
+    def __init__(self, driver, image, claims):
+        self.driver, self.image, self.claims, self.found = driver, image, claims, {}
+
+    def measure(self, floor_first):
+        """One of each."""
+        for what, (options, words) in FULL_WAYS.items():
+            floor, (manifest, seconds) = in_turn(
+                lambda: self._convert(self.image, words),
+                lambda: self.driver.backup("--full", *options), floor_first)
+            stored = os.path.join(self.driver.repository, VM, manifest["id"], "d0.qcow2")
+            self._note(what, floor=floor, ours=seconds, sum=summed(stored),
+                       copy=manifest["copy"]["duration_ms"] / 1000)
+            if what == "zstd":
+                floor, seconds = in_turn(lambda: self._convert(stored),
+                                         lambda: self._restore(manifest["id"]), floor_first)
+                self._note("restore", floor=floor, ours=seconds,
+                           verify=self.driver.verify(manifest["id"]))
+            self.driver.forget(manifest["id"])
+
+    def _convert(self, source, words=()):
+        target = os.path.join(self.driver.directory, "floor.qcow2")
+        seconds = convert(source, target, *words)
+        os.unlink(target)
+        return seconds
+
+    def _restore(self, name):
+        target = os.path.join(self.driver.directory, "restored")
+        seconds = self.driver.restore(name, target)
+        shutil.rmtree(target)
+        return seconds
+
+    def _note(self, what, **values):
+        for name, value in values.items():
+            self.found.setdefault(what, {}).setdefault(name, []).append(value)
+        self.claims.say(f"{what}: {values['ours']:.2f} s, qemu-img {values['floor']:.2f} s")
+
+
+def in_turn(floor, ours, floor_first):
+    """What both answer, the floor's first."""
+    answers = {}
+    for work in (floor, ours) if floor_first else (ours, floor):
+        # What is still to be written of one is not to be paid by the next.
         os.sync()
-        manifest, seconds = driver.backup("--full", *options)
-        note(found, claims, what, floor, seconds, manifest)
-        stored = os.path.join(driver.repository, VM, manifest["id"], "d0.qcow2")
-        found[what].setdefault("sum", []).append(summed(stored))
-        if what == "zstd":
-            os.unlink(floor_image)
-            floor = convert(stored, floor_image)
-            target = os.path.join(driver.directory, "restored")
-            os.sync()
-            note(found, claims, "restore", floor, driver.restore(manifest["id"], target), None)
-            found["restore"].setdefault("verify", []).append(driver.verify(manifest["id"]))
-            shutil.rmtree(target)
-        os.unlink(floor_image)
-        driver.forget(manifest["id"])
-
-
-def note(found, claims, what, floor, seconds, manifest):
-    one = found.setdefault(what, {"floor": [], "ours": [], "copy": []})
-    one["floor"].append(floor)
-    one["ours"].append(seconds)
-    if manifest:
-        one["copy"].append(manifest["copy"]["duration_ms"] / 1000)
-    claims.say(f"{what}: {seconds:.2f} s, qemu-img {floor:.2f} s")
+        answers[work] = work()
+    return answers[floor], answers[ours]
 
 
 def figures_of(found, others, absent, shown):
     made = []
     for what, one in found.items():
-        series = {name: figures.Series(values) for name, values in one.items() if values}
+        series = {name: figures.Series(values) for name, values in one.items()}
         reasons = [absent]
         if "copy" in series:
             reasons.insert(0, f"the copy takes {series['copy'].shown(2)} s, of which the checksum, at "
@@ -138,13 +156,13 @@ def measure(work, rounds, size, claims):
         claims.say(absent)
     content = mixture(os.path.join(work, "content"))
     image = full_disk(os.path.join(work, "disk.qcow2"), size, content, USED)
-    found, others = {}, Peers(work, claims)
+    others = Peers(work, claims)
     with DiskMachine(work, [image]) as machine:
-        driver = Driver(machine, work)
+        ours = Copies(Driver(machine, work), image, claims)
         if absent:
-            for _ in range(rounds):
-                measure_round(driver, image, found, claims)
-            return found, {}, absent
+            for number in range(rounds):
+                ours.measure(floor_first=number % 2 == 0)
+            return ours.found, {}, absent
         place = os.path.join(work, "domain")
         os.mkdir(place)
         copy = os.path.join(place, "disk.qcow2")
@@ -152,10 +170,10 @@ def measure(work, rounds, size, claims):
         with peers.Host(os.path.join(work, "libvirt")) as host, \
                 host.domain("full", place, [copy]) as domain:
             for number in range(rounds):
-                measure_round(driver, image, found, claims)
+                ours.measure(floor_first=number % 2 == 0)
                 if number < part.of_peers(rounds):
                     others.measure(domain)
-    return found, others.found, absent
+    return ours.found, others.found, absent
 
 
 def main():
