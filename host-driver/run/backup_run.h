@@ -31,6 +31,8 @@
 
 namespace holdfast::host::run {
 
+class Sealing;
+
 struct GroupOf {
   std::string name;
   std::vector<std::string> members;
@@ -134,7 +136,12 @@ class BackupRun {
   [[nodiscard]] base::Result<BackupOutcome> copy_and_publish();
   [[nodiscard]] base::Error after_failure(base::Error error);
   // copy.cpp
-  [[nodiscard]] base::Result<CopiedDisk> copy_disk(std::size_t index, const std::stop_token& stop);
+  [[nodiscard]] base::Result<void> copy_disks(const std::stop_token& stop);
+  [[nodiscard]] base::Result<CopiedDisk> write_copy(std::size_t index, const std::stop_token& stop);
+  // Of the latest copy.
+  [[nodiscard]] base::Result<void> take_seal(Sealing& sealing);
+  // "vda (1/2)"
+  [[nodiscard]] std::string label_of(std::size_t index) const;
   // memory.cpp
   [[nodiscard]] base::Result<void> await_memory(const std::stop_token& stop);
   [[nodiscard]] base::Result<void> keep_memory(const std::stop_token& stop);

@@ -2,16 +2,11 @@
 //
 // From what is now read-only into the draft, each disk a qcow2 file: one that stands for
 // itself, or what has changed since the latest backup.
-#include <algorithm>
-#include <filesystem>
-#include <future>
+#include <optional>
 
-#include "base/text.h"
-#include "image/checksum.h"
-#include "image/qcow2_header.h"
-#include "repository/paths.h"
 #include "run/background.h"
 #include "run/backup_run.h"
+#include "run/sealing.h"
 
 namespace holdfast::host::run {
 
@@ -20,6 +15,16 @@ using base::Error;
 using base::ErrorCode;
 using base::Result;
 
+namespace {
+
+constexpr base::Millis kBetweenLooks{200};
+
+Error with_disk(Error error, const std::string& name) {
+  return base::wrap(std::move(error), "unable to copy the disk '" + name + "'");
+}
+
+}  // namespace
+
 Result<void> BackupRun::copy(const std::stop_token& stop) {
   observer_.step("copy");
   const Background background;
@@ -27,55 +32,61 @@ Result<void> BackupRun::copy(const std::stop_token& stop) {
   copy_begin_ = std::chrono::steady_clock::now();
   // First of all: until it is written the guest's own writes may wait for it.
   if (auto written = await_memory(stop); !written) return written;
-  for (std::size_t i = 0; i < machine_.graph().disks.size(); ++i) {
-    auto copied = copy_disk(i, stop);
-    if (!copied) {
-      return base::wrap(std::move(copied).error(),
-                        "unable to copy the disk '" + machine_.graph().disks[i].name + "'");
-    }
-    copied_.push_back(std::move(*copied));
-  }
+  if (auto copied = copy_disks(stop); !copied) return copied;
   if (auto kept = keep_memory(stop); !kept) return kept;
   copy_end_ = std::chrono::steady_clock::now();
   return save_definition();
 }
 
-Result<CopiedDisk> BackupRun::copy_disk(std::size_t index, const std::stop_token& stop) {
+Result<void> BackupRun::copy_disks(const std::stop_token& stop) {
+  // Whichever of the two that go on side by side fails ends the other.
+  std::stop_source together;
+  const std::stop_callback passed_on(stop, [&] { together.request_stop(); });
+  std::optional<Sealing> sealing;
+  for (std::size_t i = 0; i < machine_.graph().disks.size(); ++i) {
+    auto written = write_copy(i, together.get_token());
+    if (!written) together.request_stop();
+    if (sealing) {
+      auto sealed = take_seal(*sealing);
+      // What was only stopped, for the other's sake, has nothing to tell.
+      if (!sealed && (written || sealed.error().code() != ErrorCode::kCancelled)) return sealed;
+    }
+    if (!written) return with_disk(std::move(written).error(), machine_.graph().disks[i].name);
+    const CopiedDisk& copied = copied_.emplace_back(std::move(*written));
+    sealing.emplace(images_,
+                    WrittenCopy{draft_->directory() + "/" + copied.file,
+                                copied.plan.increment() ? copied.plan.reference : std::string(),
+                                copied.disk.virtual_size},
+                    Deadline::in(settings_.copy_timeout), together);
+  }
+  return sealing ? take_seal(*sealing) : Result<void>();
+}
+
+Result<CopiedDisk> BackupRun::write_copy(std::size_t index, const std::stop_token& stop) {
   const qmp::Disk& disk = machine_.graph().disks[index];
-  const snapshot::DiskPlan& plan = plan_[index];
-  const std::string label = disk.name + " (" + std::to_string(index + 1) + "/" +
-                            std::to_string(machine_.graph().disks.size()) + ")";
-  CopiedDisk copied{disk, plan, snapshot::image_file(disk), 0, {}};
-  const std::string target = draft_->directory() + "/" + copied.file;
-  auto written =
-      strategy_->copy(index, Deadline::in(settings_.copy_timeout), stop,
-                      [&](double percent) { observer_.progress("copying " + label, percent); });
+  const std::string label = "copying " + label_of(index);
+  auto written = strategy_->copy(index, Deadline::in(settings_.copy_timeout), stop,
+                                 [&](double percent) { observer_.progress(label, percent); });
   if (!written) return std::move(written).error();
-  // qemu-img convert writes without flushing (-t unsafe is its default). The disk is at work on it
-  // while the processor looks at the copy and adds it up.
-  auto flushing =
-      std::async(std::launch::async, [&target] { return repository::flush_file(target); });
-  if (auto checked = images_.check(target, Deadline::in(settings_.copy_timeout), stop); !checked) {
-    return std::move(checked).error();
-  }
-  const auto header = plan.increment() ? image::read_increment_header(target, plan.reference)
-                                       : image::read_standalone_header(target);
-  if (!header) return header.error();
-  if (header->virtual_size < disk.virtual_size) {
-    return Error(ErrorCode::kCorrupt, "the copy has " + std::to_string(header->virtual_size) +
-                                          " bytes, the disk " + std::to_string(disk.virtual_size));
-  }
-  std::error_code ignored;
-  const auto size =
-      static_cast<double>(std::max<std::uintmax_t>(std::filesystem::file_size(target, ignored), 1));
-  auto digest = image::digest_file(target, stop, [&](std::uint64_t done) {
-    observer_.progress("checksum " + label, 100.0 * static_cast<double>(done) / size);
-  });
-  if (!digest) return std::move(digest).error();
-  if (auto flushed = flushing.get(); !flushed) return std::move(flushed).error();
+  return CopiedDisk{disk, plan_[index], snapshot::image_file(disk), 0, {}};
+}
+
+Result<void> BackupRun::take_seal(Sealing& sealing) {
+  CopiedDisk& copied = copied_.back();
+  const std::string label = "checksum " + label_of(copied_.size() - 1);
+  while (!sealing.is_done_within(kBetweenLooks))
+    observer_.progress(label, sealing.percent());
+  auto digest = sealing.result();
+  if (!digest) return with_disk(std::move(digest).error(), copied.disk.name);
   copied.bytes = digest->bytes;
   copied.sha256 = std::move(digest->sha256);
-  return copied;
+  return {};
+}
+
+std::string BackupRun::label_of(std::size_t index) const {
+  const auto& disks = machine_.graph().disks;
+  return disks[index].name + " (" + std::to_string(index + 1) + "/" + std::to_string(disks.size()) +
+         ")";
 }
 
 }  // namespace holdfast::host::run
