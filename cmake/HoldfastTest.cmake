@@ -17,10 +17,11 @@ function(holdfast_gtest name)
 endfunction()
 
 # holdfast_pytest(NAME LABEL label SCRIPT file.py [ARGUMENTS ...] [TIMEOUT seconds] [SERIAL]
-#                 [ENVIRONMENT ...])
+#                 [LOCK name] [ENVIRONMENT ...])
+# LOCK: not beside another one that has the same.
 # The script imports package `lab` (tests/lab) and finds the build tree in HOLDFAST_BUILD.
 function(holdfast_pytest name)
-  cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT;SCRIPT" "ARGUMENTS;ENVIRONMENT" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT;SCRIPT;LOCK" "ARGUMENTS;ENVIRONMENT" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
@@ -31,5 +32,8 @@ function(holdfast_pytest name)
     ENVIRONMENT "PYTHONPATH=${PROJECT_SOURCE_DIR}/tests;PYTHONDONTWRITEBYTECODE=1;HOLDFAST_BUILD=${PROJECT_BINARY_DIR};HOLDFAST_SOURCE=${PROJECT_SOURCE_DIR};${ARG_ENVIRONMENT}")
   if(ARG_SERIAL)
     set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)
+  endif()
+  if(ARG_LOCK)
+    set_tests_properties(${name} PROPERTIES RESOURCE_LOCK ${ARG_LOCK})
   endif()
 endfunction()
