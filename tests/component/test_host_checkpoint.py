@@ -285,6 +285,8 @@ class Checkpoint(CheckpointCase):
 
 
 class Resumed(CheckpointCase):
+    continued = None  # the process
+
     def resume(self, backup, **settings):
         return self.run_host("restore", VM, backup, "--to", self.path(f"out-{backup}"), "--resume",
                              **settings)
@@ -297,7 +299,8 @@ class Resumed(CheckpointCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         match = re.search(r"continued as process (\d+); the guest is thawed, its clock is set$",
                           done.stdout.strip())
-        self.addCleanup(self.end, int(match.group(1)))
+        self.continued = int(match.group(1))
+        self.addCleanup(self.end, self.continued)
         self.machine.monitor = Monitor(os.path.join(self.machine.directory, "own.sock"))
 
     @staticmethod
@@ -337,6 +340,7 @@ class Resumed(CheckpointCase):
         self.machine.monitor.execute("quit")
         self.machine.monitor.close()
         self.machine.monitor = None
+        ended([self.continued])
         self.resumed(second["id"])
         self.assert_goes_on()
         self.assertGreater(at_second, numbers[0])
