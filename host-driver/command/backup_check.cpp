@@ -70,11 +70,7 @@ Result<void> BackupCheck::check_image(const repository::StoredImage& stored,
                                       const std::string& path, const image::Progress& progress) {
   if (auto looked = look_at_image(stored, path); !looked) return looked;
   const repository::DiskEntry& disk = stored.disk;
-  const auto digest = image::digest_file(path, stop_, [&](std::uint64_t done) {
-    if (progress && disk.bytes > 0) {
-      progress(100.0 * static_cast<double>(done) / static_cast<double>(disk.bytes));
-    }
-  });
+  const auto digest = image::digest_file(path, stop_, progress);
   if (!digest) return digest.error();
   if (digest->sha256 != disk.sha256) return wrong_checksum(path);
   return images_.check(path, Deadline::in(timeout_), stop_);
@@ -105,11 +101,7 @@ Result<std::string> BackupCheck::check_archive(const repository::Backup& backup,
   const repository::ArchiveEntry& archive = *backup.manifest.archive;
   auto path = repository::Repository::archive_path(backup.directory, archive);
   if (!path) return path;
-  const auto digest = image::digest_file(*path, stop_, [&](std::uint64_t done) {
-    if (progress && archive.bytes > 0) {
-      progress(100.0 * static_cast<double>(done) / static_cast<double>(archive.bytes));
-    }
-  });
+  const auto digest = image::digest_file(*path, stop_, progress);
   if (!digest) return digest.error();
   if (digest->sha256 != archive.sha256) return wrong_checksum(*path);
   container::Archiver archiver(images_.processes(), Deadline::in(timeout_), stop_);

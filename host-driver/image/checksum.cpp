@@ -41,7 +41,7 @@ std::string hexadecimal(const unsigned char* bytes, std::size_t count) {
 }  // namespace
 
 Result<FileDigest> digest_file(const std::string& path, const std::stop_token& stop,
-                               const std::function<void(std::uint64_t)>& progress) {
+                               const Progress& progress) {
   const std::string quoted = "'" + base::printable(path) + "'";
   const base::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!fd.valid()) return base::errno_error(errno, "unable to open " + quoted);
@@ -73,7 +73,14 @@ Result<FileDigest> digest_file(const std::string& path, const std::stop_token& s
       return Error(ErrorCode::kInternal, "unable to compute SHA-256");
     }
     result.bytes += length;
-    if (progress) progress(result.bytes);
+    if (progress) {
+      // A file may grow meanwhile.
+      const auto done =
+          static_cast<std::uint64_t>(status.st_size) > result.bytes
+              ? static_cast<double>(result.bytes) / static_cast<double>(status.st_size)
+              : 1.0;
+      progress(100 * done);
+    }
   }
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned length = 0;

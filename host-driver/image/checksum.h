@@ -7,11 +7,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <stop_token>
 #include <string>
 
 #include "base/result.h"
+#include "image/progress.h"
 
 namespace holdfast::host::image {
 
@@ -20,9 +20,9 @@ struct FileDigest {
   std::uint64_t bytes = 0;
 };
 
-// Refuses symbolic links and anything but a regular file. `progress` gets bytes read so far.
-[[nodiscard]] base::Result<FileDigest> digest_file(
-    const std::string& path, const std::stop_token& stop,
-    const std::function<void(std::uint64_t)>& progress = {});
+// Refuses symbolic links and anything but a regular file.
+[[nodiscard]] base::Result<FileDigest> digest_file(const std::string& path,
+                                                   const std::stop_token& stop,
+                                                   const Progress& progress = {});
 
 }  // namespace holdfast::host::image

@@ -9,7 +9,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -18,11 +17,9 @@
 #include "base/process_runner.h"
 #include "image/compression.h"
 #include "image/image_info.h"
+#include "image/progress.h"
 
 namespace holdfast::host::image {
-
-// Percent done, 0 to 100.
-using Progress = std::function<void(double)>;
 
 class QemuImg {
  public:

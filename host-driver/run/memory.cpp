@@ -4,9 +4,6 @@
 // stand still, or a write of the guest wait, until it has done so; it is compressed afterwards.
 #include <unistd.h>
 
-#include <algorithm>
-#include <filesystem>
-
 #include "base/text.h"
 #include "image/checksum.h"
 #include "repository/paths.h"
@@ -48,12 +45,8 @@ Result<void> BackupRun::keep_memory(const std::stop_token& stop) {
   }
   const std::string path = draft_->directory() + "/" + memory_->file;
   if (auto flushed = repository::flush_file(path); !flushed) return flushed;
-  std::error_code ignored;
-  const auto size =
-      static_cast<double>(std::max<std::uintmax_t>(std::filesystem::file_size(path, ignored), 1));
-  auto digest = image::digest_file(path, stop, [&](std::uint64_t done) {
-    observer_.progress("checksum memory", 100.0 * static_cast<double>(done) / size);
-  });
+  auto digest = image::digest_file(
+      path, stop, [this](double percent) { observer_.progress("checksum memory", percent); });
   if (!digest) return std::move(digest).error();
   memory_->bytes = digest->bytes;
   memory_->sha256 = std::move(digest->sha256);

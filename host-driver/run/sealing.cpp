@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "run/sealing.h"
 
-#include <algorithm>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "image/qcow2_header.h"
@@ -47,12 +44,8 @@ Result<FileDigest> Sealing::seal(const std::stop_token& stop) {
     return Error(ErrorCode::kCorrupt, "the copy has " + std::to_string(header->virtual_size) +
                                           " bytes, the disk " + std::to_string(copy_.virtual_size));
   }
-  std::error_code ignored;
-  const auto size = static_cast<double>(
-      std::max<std::uintmax_t>(std::filesystem::file_size(copy_.path, ignored), 1));
-  auto digest = image::digest_file(copy_.path, stop, [&](std::uint64_t done) {
-    percent_ = 100.0 * static_cast<double>(done) / size;
-  });
+  auto digest =
+      image::digest_file(copy_.path, stop, [this](double percent) { percent_ = percent; });
   if (!digest) return std::move(digest).error();
   if (auto flushed = flushing.get(); !flushed) return std::move(flushed).error();
   return digest;

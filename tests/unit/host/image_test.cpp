@@ -318,6 +318,13 @@ TEST_F(ImageTest, ComputesTheKnownDigest) {
   EXPECT_EQ(digest->bytes, 3U);
 }
 
+TEST_F(ImageTest, SaysHowFarADigestIs) {
+  std::vector<double> percents;
+  ASSERT_TRUE(digest_file(write("long", std::string(5U << 19U, 'x')), {},
+                          [&](double percent) { percents.push_back(percent); }));
+  EXPECT_EQ(percents, std::vector<double>({40, 80, 100}));
+}
+
 TEST_F(ImageTest, StopsADigestAndFollowsNoLink) {
   std::stop_source source;
   source.request_stop();
