@@ -186,7 +186,7 @@ def main():
     claims = claims_module.Claims()
     loopfs.enter_namespace()
     starts = measure_starts(2 * rounds)
-    found = idle_figures(*measure_idle(rounds, claims)) + start_figures(*starts)
+    found = idle_figures(*measure_idle(part.of_the_long(rounds), claims)) + start_figures(*starts)
     part.finish(directory, "agent", found)
 
 

@@ -137,7 +137,7 @@ def main():
                        check=True)
         try:
             with Rig(work, filesystem.mount_point, size) as rig:
-                found = measure(rig, rounds, claims)
+                found = measure(rig, part.of_the_long(rounds), claims)
         finally:
             subprocess.run(["umount", "-l", elsewhere], check=True)
     part.finish(directory, "guest_io", figures_of(found, size))

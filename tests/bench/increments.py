@@ -3,7 +3,7 @@
 
     python3 -m bench.increments DIRECTORY ROUNDS
 
-A disk that is full, of 10 GiB (or, with two rounds, of 2 GiB), of which a part is written anew, in
+A disk that is full, of 10 GiB (or, if it is to be short, of 2 GiB), of which a part is written anew, in
 pieces of 1 MiB at places that chance chose and that are always the same. The floor is qemu-img
 converting as many bytes of the same disk with the driver's options, until they are flushed; the peer
 is virtnbdbackup, compressing with lz4, on the same disk and the same changes. Each round begins with a
@@ -169,7 +169,7 @@ def main():
     claims = claims_module.Claims()
     size = (2 if part.is_short(rounds) else 10) * GIB
     with tempfile.TemporaryDirectory(prefix="hf-") as work:
-        found, absent = measure(work, rounds, size, claims)
+        found, absent = measure(work, part.of_the_long(rounds), size, claims)
     part.finish(directory, "increments", figures_of(found, size, absent))
 
 

@@ -17,6 +17,11 @@ def of_peers(rounds):
     return 1 if is_short(rounds) else PEERS
 
 
+def of_the_long(rounds):
+    """How often that is measured which takes long and has nothing to change places with."""
+    return 1 if is_short(rounds) else rounds
+
+
 def table(found):
     rows = []
     for one in found:

@@ -35,7 +35,6 @@ from .contenders import CHECKPOINT, FLOOR, HOLDFAST, SAMPLE
 from .stall_figures import AUTO, CLEAN, LIBVIRT, MORE, ONE, VIRTNBDBACKUP
 from .stall_rig import StallRig
 
-PAUSES = 3  # rounds at least of what is to be compared closely
 STATEMENT_S = (8, 20)
 DIRTY_MIB = (256, 1024)
 SECTIONS = ("pauses", "statements", "dirty", "instances")  # in the one guest
@@ -56,12 +55,13 @@ class Stall:
     def _those(self, *names):
         return {name: self._found[name] for name in names if name in self._found}
 
-    def _in_turn(self, ways, rounds, peers=()):
-        """{name: [Window, a round each]}; `ways` are {name: call}. Those of the peers in fewer rounds."""
-        windows = {name: [] for name in ways}
+    def _in_turn(self, ways, rounds, most=None):
+        """{name: [Window, a round each]}; `ways` are {name: call}. No more of one than its number
+        in `most`."""
+        windows, most = {name: [] for name in ways}, most or {}
         for number in range(rounds):
             for name, way in ways.items():
-                if name in peers and number >= self._fewer:
+                if number >= most.get(name, rounds):
                     continue
                 windows[name].append(way())
                 self._rig.claims.say(f"{number + 1}/{rounds}  {name:22} {windows[name][-1]}")
@@ -77,7 +77,8 @@ class Stall:
         self._warm_up()
         ways = {name: self._window(name, "--full") for name in self._found}
         ways[AUTO] = lambda: self._with_auto(self._window(HOLDFAST, "--full"))
-        windows = self._in_turn(ways, max(self._rounds, PAUSES), (CHECKPOINT, SAMPLE))
+        windows = self._in_turn(ways, self._rounds, {
+            CHECKPOINT: self._fewer, SAMPLE: self._fewer, AUTO: part.of_the_long(self._rounds)})
         return stall_figures.pauses(windows, self._absent)
 
     def _warm_up(self):
