@@ -138,9 +138,9 @@ class Index(HostCase):
         # It says that the increment stands on nothing, and that nothing has changed.
         with open(self.index, encoding="utf-8") as file:
             text = file.read()
-        self.assertEqual(text.count(f',"parent":"{middle}"'), 1)
+        self.assertEqual(text.count(f',"{middle}",'), 1)
         with open(self.index, "w", encoding="utf-8") as file:
-            file.write(text.replace(f',"parent":"{middle}"', ""))
+            file.write(text.replace(f',"{middle}",', ',"",'))
         self.let_settle()
         done = self.run_host("prune", VM, keep_last="1")
         self.assertEqual(done.returncode, 0, done.stderr)
