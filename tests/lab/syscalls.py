@@ -128,7 +128,7 @@ def sin(call, control_socket, notify_socket="/nowhere", fs_socket="/nowhere"):
     if call.resumed:
         # Judged when it began.
         judged = ("read", "connect", "fcntl", "mmap", "openat", *_SENDS)
-        return "" if call.name in judged else f"{call.name} in the window"
+        return "" if call.name in judged else f"calls {call.name}, whose end this is"
     if call.name == "read":
         from_memory = call.target.startswith((*_IN_MEMORY, "/proc/")) or "UNIX-" in call.target
         return "" if from_memory else f"reads from '{call.target}'"
