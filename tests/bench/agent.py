@@ -31,9 +31,9 @@ from lab import agent_rig, loopfs, servers, testing
 from lab import claims as claims_module
 
 from . import figures, part
-from .idle import Cost, explained, is_asleep, mapped_mib, memory_mib
+from .idle import Cost, are_at_rest, explained, is_asleep, mapped_mib, memory_mib
 
-IDLE_S = 30
+IDLE_S, REST_S = 30, 3
 STARTS = 200
 MOST_MIB, MOST_WAKEUPS, MOST_RATIO = 12, 0.2, 1.5
 FLOOR = "an empty program that loads the same client libraries"
@@ -111,8 +111,10 @@ def measure_idle(rounds, claims):
             processes = service.processes()
             service.rig.freeze()
             service.rig.thaw()
-            # What the thaw's answer has left to do, the record on disk among it, is no idleness.
-            time.sleep(2)
+            # What the thaw's answer has left to do, the record on disk among it, is no idleness. Some
+            # of it comes a second later.
+            agent_rig.await_true(lambda pids=processes.values(): are_at_rest(pids, REST_S),
+                                 "the service is at rest")
             costs = {name: Cost(pid) for name, pid in processes.items()}
             time.sleep(IDLE_S)
             for name, value in service.floors().items():

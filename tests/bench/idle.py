@@ -40,12 +40,22 @@ class Cost:
                 total += int(file.read().split()[0])
         return total
 
+    def wakeups(self):
+        return self._count() - self._switches
+
     def wakeups_per_second(self):
-        return (self._count() - self._switches) / (time.monotonic() - self._begin)
+        return self.wakeups() / (time.monotonic() - self._begin)
 
     def cpu_per_mille(self):
         """Of one processor."""
         return (self._cpu() - self._ran) / 1e6 / (time.monotonic() - self._begin)
+
+
+def are_at_rest(pids, seconds):
+    """Does none of them do anything for so long?"""
+    costs = [Cost(pid) for pid in pids]
+    time.sleep(seconds)
+    return not any(cost.wakeups() for cost in costs)
 
 
 def memory_mib(pid):
